@@ -1,0 +1,33 @@
+"""Masquerade: masked modelling over six modalities, synthetic data sets, exact scores, boards.
+
+Public names load on first use, so that `import masquerade` stays light.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Draws": "core.draws",
+    "Mask": "core.masking",
+    "Tokens": "core.tokens",
+    "Batch": "core.tokens",
+    "StepContext": "core.step",
+    "StepOutput": "core.method",
+    "Method": "core.method",
+    "Record": "core.records",
+    "MasqueradeError": "core.errors",
+    "load_method": "methods.weights",
+    "method": "methods.registry",
+    "modality": "modalities.registry",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - module attributes are of any type
+    """Import a public name when it is first asked for."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'masquerade' has no attribute '{name}'")
+    return getattr(import_module(f".{_PUBLIC[name]}", __name__), name)

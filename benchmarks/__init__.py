@@ -1,0 +1,1 @@
+"""Protocols: one file each, `run(subject, data, settings) -> Record`."""

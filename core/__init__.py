@@ -1,0 +1,1 @@
+"""The shared masked-modelling core. It knows no modality and no method."""

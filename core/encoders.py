@@ -1,0 +1,121 @@
+"""ViT encoders: of the visible tokens only, or of all tokens with the hidden ones replaced."""
+
+# B samples, N tokens, V visible, D width, P values of a patch.
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .layers import LN_EPS, Block, init_transformer
+from .masking import Mask
+from .positions import interpolate_grid, sincos_grid
+from .tokens import Tokens
+
+
+class ViTEncoder(nn.Module):
+    """Linear patch embedding, fixed sin-cos positions, class token, pre-norm blocks, norm.
+
+    Hidden patches are dropped before anything is computed for them, or, with `mask_token`,
+    replaced by a learned token after the embedding, so that the blocks see all N places.
+
+    Args:
+        patch_values: P.
+        grid: the token grid.
+        dim: D.
+        depth: number of blocks.
+        heads: attention heads.
+        mlp_ratio: hidden width of the MLP over D.
+        mask_token: replace hidden tokens instead of dropping them.
+    """
+
+    def __init__(
+        self,
+        *,
+        patch_values: int,
+        grid: Sequence[int],
+        dim: int,
+        depth: int,
+        heads: int,
+        mlp_ratio: float = 4,
+        mask_token: bool = False,
+    ) -> None:
+        super().__init__()
+        self.grid = tuple(grid)
+        self.dim = dim
+        self.embed = nn.Linear(patch_values, dim)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.mask_token = nn.Parameter(torch.zeros(dim)) if mask_token else None
+        # a buffer, not derived on load: official files store the table, fine-tuning trains it
+        self.register_buffer("positions", sincos_grid(grid, dim, n_prefix=1)[None])
+        self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio) for _ in range(depth))
+        self.norm = nn.LayerNorm(dim, eps=LN_EPS)
+        self.apply(init_transformer)
+        # the patch embedding keeps a convolution's bias, uniform in ±1/√P (official code)
+        nn.init.uniform_(self.embed.bias, -(patch_values**-0.5), patch_values**-0.5)
+        nn.init.normal_(self.cls_token, std=0.02)
+        if self.mask_token is not None:
+            nn.init.normal_(self.mask_token, std=0.02)
+
+    def set_drop_path(self, rate: float) -> None:
+        """Drop residual branches: at `rate` in the last block, growing linearly from 0."""
+        for block, value in zip(
+            self.blocks, torch.linspace(0, rate, len(self.blocks)).tolist(), strict=True
+        ):
+            block.drop_path.rate = value
+
+    def train_positions(self) -> None:
+        """Make the position table a trainable parameter, initialised from the fixed one."""
+        table = self.positions
+        del self.positions
+        self.positions = nn.Parameter(table.clone())
+
+    def encode(self, tokens: Tokens, mask: Mask | None = None, *, norm: bool = True) -> Tensor:
+        """The latents of the class token and of the tokens seen.
+
+        Args:
+            tokens: patches (B, N, P).
+            mask: what is hidden; None = nothing.
+            norm: whether the last norm is applied.
+
+        Returns:
+            (B, 1 + V, D): the class token first, then the tokens in the order of
+            `mask.visible`; (B, 1 + N, D) in grid order without a mask or with `mask_token`.
+        """
+        positions = self._positions_of(tokens.grid or self.grid).expand(len(tokens), -1, -1)
+        if mask is None:
+            x = self.embed(tokens.values) + positions[:, 1:]
+        elif self.mask_token is not None:
+            x = self.embed(tokens.values)
+            x = torch.where(mask.as_bool()[:, :, None], self.mask_token.to(x.dtype), x)
+            x = x + positions[:, 1:]
+        else:
+            x = self.embed(mask.take_visible(tokens.values))
+            x = x + mask.take_visible(positions[:, 1:])
+        x = torch.cat([(self.cls_token + positions[:, :1]).to(x.dtype), x], dim=1)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x) if norm else x
+
+    def layer_id(self, name: str) -> int:
+        """The layer that a parameter belongs to, for layer-wise learning-rate decay.
+
+        Embedding, positions and tokens are layer 0, block i is i + 1, the rest is depth + 1.
+        """
+        if name.startswith("blocks."):
+            return int(name.split(".")[1]) + 1
+        if name.startswith(("embed.", "cls_token", "mask_token", "positions")):
+            return 0
+        return len(self.blocks) + 1
+
+    def _positions_of(self, grid: tuple[int, ...]) -> Tensor:
+        """(1, 1 + N, D), interpolated where the images are of another size."""
+        if grid == self.grid:
+            return self.positions
+        (old_rows, old_columns), (rows, columns) = self.grid, grid
+        return interpolate_grid(self.positions, (old_rows, old_columns), (rows, columns))
+
+
+def pool(latents: Tensor, how: str) -> Tensor:
+    """(B, D) of (B, 1 + N, D): the mean of the tokens ("mean") or the class token ("cls")."""
+    return latents[:, 1:].mean(1) if how == "mean" else latents[:, 0]

@@ -1,0 +1,92 @@
+"""Key maps: official parameter names and layouts to ours, and back, from one table."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+def _same(value: Tensor) -> Tensor:
+    return value
+
+
+@dataclass(frozen=True)
+class Key:
+    """One row of a key map.
+
+    Attributes:
+        official: the official name; one `*` stands for any rest.
+        ours: our name, with the same `*`.
+        to_ours: changes the layout of the value.
+        to_official: its inverse.
+
+    Example:
+        >>> Key("blocks.*", "encoder.blocks.*").rename("blocks.0.norm1.bias")
+        'encoder.blocks.0.norm1.bias'
+    """
+
+    official: str
+    ours: str
+    to_ours: Callable[[Tensor], Tensor] = _same
+    to_official: Callable[[Tensor], Tensor] = _same
+
+    def rename(self, name: str) -> str | None:
+        """Our name for an official one, or None where the row does not match."""
+        return _rename(name, self.official, self.ours)
+
+    def rename_back(self, name: str) -> str | None:
+        """The official name for one of ours, or None where the row does not match."""
+        return _rename(name, self.ours, self.official)
+
+
+def _rename(name: str, pattern: str, result: str) -> str | None:
+    head, star, tail = pattern.partition("*")
+    if not star:
+        return result if name == pattern else None
+    if len(name) < len(head) + len(tail) or not (name.startswith(head) and name.endswith(tail)):
+        return None
+    return result.replace("*", name[len(head) : len(name) - len(tail)])
+
+
+def to_ours(
+    state: Mapping[str, Tensor], keymap: Sequence[Key]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The state under our names, and the official names that no row knows."""
+    mapped: dict[str, Tensor] = {}
+    unknown = []
+    for name, value in state.items():
+        row = next((key for key in keymap if key.rename(name) is not None), None)
+        if row is None:
+            unknown.append(name)
+        else:
+            mapped[row.rename(name) or ""] = row.to_ours(value)
+    return mapped, unknown
+
+
+def _row_of_ours(name: str, keymap: Sequence[Key]) -> Key:
+    row = next((key for key in keymap if key.rename_back(name) is not None), None)
+    if row is None:
+        raise KeyError(name)
+    return row
+
+
+def official_name(name: str, keymap: Sequence[Key]) -> str:
+    """The official name of one of our parameters.
+
+    Raises:
+        KeyError: no row of the table knows it.
+    """
+    return _row_of_ours(name, keymap).rename_back(name) or ""
+
+
+def to_official(state: Mapping[str, Tensor], keymap: Sequence[Key]) -> dict[str, Tensor]:
+    """The state under the official names.
+
+    Raises:
+        KeyError: a name that no row of the table knows.
+    """
+    rows = {name: _row_of_ours(name, keymap) for name in state}
+    return {
+        rows[name].rename_back(name) or "": rows[name].to_official(value).contiguous()
+        for name, value in state.items()
+    }

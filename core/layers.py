@@ -1,0 +1,143 @@
+"""Transformer layers: attention through the fused kernel, MLP, block, drop path."""
+
+# B samples, N tokens, Q queries, D width, H heads.
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LN_EPS = 1e-6  # every transformer here uses it, as the masked autoencoder does
+
+
+class DropPath(nn.Module):
+    """Drop whole samples of a residual branch with probability `rate` (Huang et al., 2016).
+
+    It draws from torch's generator, which the trainer seeds at each step.
+    """
+
+    def __init__(self, rate: float = 0.0) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` (B, …), scaled by 1/(1 − rate) where it is kept."""
+        if not self.training or self.rate == 0:
+            return x
+        kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) >= self.rate
+        return x * kept / (1 - self.rate)
+
+
+class Attention(nn.Module):
+    """Self-attention with one fused qkv projection (rows in the order q, k, v)."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"width {dim} does not divide into {heads} heads")
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """(B, N, D) → (B, N, D); `bias` is added to the logits (broadcast to (B, H, N, N))."""
+        return self.attend(self.qkv(x), bias)
+
+    def attend(self, qkv: Tensor, bias: Tensor | None = None) -> Tensor:
+        """The output for projected (B, N, 3D) queries, keys and values."""
+        q, k, v = self._split(qkv, 3)
+        return self._merge(F.scaled_dot_product_attention(q, k, v, attn_mask=bias))
+
+    def attend_from(self, queries: Tensor, x: Tensor) -> Tensor:
+        """The output at `queries` (B, Q, D) only, attending to all of `x` (B, N, D): (B, Q, D)."""
+        dim = x.shape[-1]
+        weight, offset = self.qkv.weight, self.qkv.bias
+        (q,) = self._split(F.linear(queries, weight[:dim], offset[:dim]), 1)
+        k, v = self._split(F.linear(x, weight[dim:], offset[dim:]), 2)
+        return self._merge(F.scaled_dot_product_attention(q, k, v))
+
+    def _split(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
+        """(B, N, parts·D) → `parts` tensors (B, H, N, D/H)."""
+        return x.unflatten(-1, (parts, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+
+    def _merge(self, x: Tensor) -> Tensor:
+        """(B, H, N, D/H) → (B, N, D), projected."""
+        return self.proj(x.transpose(1, 2).flatten(2))
+
+
+class CrossAttention(nn.Module):
+    """Attention of queries to a context of another width."""
+
+    def __init__(self, dim: int, heads: int, context_dim: int | None = None) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"width {dim} does not divide into {heads} heads")
+        self.heads = heads
+        self.q = nn.Linear(dim, dim)
+        self.kv = nn.Linear(context_dim or dim, 2 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """(B, Q, D) and (B, N, C) → (B, Q, D)."""
+        q = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        k, v = self.kv(context).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class MLP(nn.Module):
+    """Linear, exact GELU, Linear."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, D) → (…, D)."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: x += Attention(LN(x)); x += MLP(LN(x)).
+
+    Example:
+        >>> Block(dim=8, heads=2)(torch.zeros(1, 3, 8)).shape
+        torch.Size([1, 3, 8])
+    """
+
+    def __init__(self, dim: int, heads: int, mlp_ratio: float = 4, drop_path: float = 0) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=LN_EPS)
+        self.attn = Attention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim, eps=LN_EPS)
+        self.mlp = MLP(dim, int(dim * mlp_ratio))
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """(B, N, D) → (B, N, D)."""
+        x = x + self.drop_path(self.attn(self.norm1(x), bias))
+        return self.feed_forward(x)
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """The second half of the block."""
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+    def at(self, rows: Tensor, x: Tensor) -> Tensor:
+        """The block's output at some rows only.
+
+        Args:
+            rows: (B, Q, D), the rows of `x` whose output is wanted.
+            x: (B, N, D), all that they attend to.
+
+        Returns:
+            (B, Q, D), equal to those rows of `forward(x)`.
+        """
+        attended = self.attn.attend_from(self.norm1(rows), self.norm1(x))
+        return self.feed_forward(rows + self.drop_path(attended))
+
+
+def init_transformer(module: nn.Module) -> None:
+    """Initialise Linear weights Xavier-uniform with zero biases (use with `Module.apply`)."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

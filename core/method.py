@@ -1,0 +1,105 @@
+"""What every method is: one module with a training step, features, and a key map."""
+
+# B samples, N tokens, M predicted tokens, D width.
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from .config import Config
+from .draws import Draws
+from .keymap import Key
+from .masking.mask import Mask
+from .step import StepContext
+from .tokens import Batch, Tokens
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """What a forward pass gives.
+
+    Attributes:
+        loss: scalar float32.
+        parts: named scalars that the loss is made of, for the log.
+        prediction: (B, M, D) at `mask.predict`, or None.
+        mask: what was hidden and predicted, or None.
+    """
+
+    loss: Tensor
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+    prediction: Tensor | None = None
+    mask: Mask | None = None
+
+
+class Method(nn.Module, ABC):
+    """Base of all methods.
+
+    A method *has* a masker, a trunk and a decoder; it derives from nothing but this class.
+
+    Attributes:
+        slug: its name in the registry.
+        modality: the slug of its modality.
+        Config: its settings class.
+        KEYMAP: official key → our key, both ways.
+    """
+
+    slug: ClassVar[str]
+    modality: ClassVar[str]
+    Config: ClassVar[type[Config]]
+    KEYMAP: ClassVar[tuple[Key, ...]] = ()
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config: Any = config
+
+    @abstractmethod
+    def forward(
+        self, batch: Batch, draws: Draws, step: StepContext, *, mask: Mask | None = None
+    ) -> StepOutput:
+        """One training step's loss; `mask` replaces the drawn one."""
+
+    @abstractmethod
+    def features(self, batch: Batch) -> Tensor:
+        """(B, D) float32 features of whole samples: no masking, no randomness, one function
+        for training monitors and benchmarks alike."""  # noqa: D205, D209
+
+    @abstractmethod
+    def reconstruction(self, batch: Batch, output: StepOutput) -> Tokens:
+        """Tokens in the units of the input: predictions where predicted, the input elsewhere."""
+
+    @classmethod
+    def data_defaults(cls, config: Config) -> dict[str, Any]:
+        """Settings of the modality that the method's own settings fix (such as the size)."""
+        return {}
+
+    def after_step(self, step: StepContext) -> None:
+        """Called after each optimizer step (teachers, queues); does nothing by default."""
+
+    @classmethod
+    def container_of(cls, names: set[str]) -> str:
+        """Which of the method's published containers official key names belong to."""
+        return "pretrain"
+
+    @classmethod
+    def derive(cls, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+        """The settings that the shapes of official weights fix."""
+        return {}
+
+    @classmethod
+    def from_container(
+        cls,
+        container: str,
+        config: Any,
+        shapes: Mapping[str, tuple[int, ...]],  # noqa: ANN401
+    ) -> nn.Module:
+        """The module that a container's weights (of these shapes) fill."""
+        return cls(config)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters lie."""
+        return next(self.parameters()).device

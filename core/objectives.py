@@ -1,0 +1,119 @@
+"""Objectives: pure functions (prediction, target, mask) → scalar, computed in float32.
+
+Predictions stand at `mask.predict`; targets are given for all tokens. Only hidden tokens count.
+"""
+
+# B samples, N tokens, K predicted, P values of a token, C classes, D width.
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .masking import Mask
+
+_EPS = 1e-6
+
+
+def normalize_patches(patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Patches with zero mean and unit variance, and that mean and deviation.
+
+    The variance is unbiased (divides by P − 1), with 1e-6 inside the root, over all values of
+    the patch jointly (He et al., 2022, §4; official code).
+
+    Args:
+        patches: (B, N, P).
+
+    Returns:
+        (B, N, P) normalized, (B, N, 1) mean, (B, N, 1) deviation.
+    """
+    patches = patches.float()
+    mean = patches.mean(-1, keepdim=True)
+    deviation = (patches.var(-1, keepdim=True) + _EPS).sqrt()
+    return (patches - mean) / deviation, mean, deviation
+
+
+def mean_over_hidden(per_token: Tensor, mask: Mask) -> Tensor:
+    """The mean of (B, K) values over the predicted tokens that are hidden (Σ/Σ over the batch)."""
+    weight = mask.loss_weight()
+    if weight is None:
+        return per_token.mean()
+    return (per_token * weight).sum() / weight.sum()
+
+
+def patch_mse(prediction: Tensor, target: Tensor, mask: Mask, *, normalize: bool = True) -> Tensor:
+    """Mean squared error of (normalized) patches (He et al., 2022).
+
+    Args:
+        prediction: (B, K, P).
+        target: (B, N, P) patches.
+        mask: which tokens are hidden and predicted.
+        normalize: whether the target patches are normalized first.
+    """
+    wanted = mask.take_predict(target).float()
+    if normalize:
+        wanted = normalize_patches(wanted)[0]
+    return mean_over_hidden((prediction.float() - wanted).square().mean(-1), mask)
+
+
+def l1(prediction: Tensor, target: Tensor, mask: Mask) -> Tensor:
+    """Mean absolute error; arguments as in `patch_mse`."""
+    error = prediction.float() - mask.take_predict(target).float()
+    return mean_over_hidden(error.abs().mean(-1), mask)
+
+
+def smooth_l1(prediction: Tensor, target: Tensor, mask: Mask, *, beta: float = 1.0) -> Tensor:
+    """Smooth L1: quadratic below `beta`, linear above; arguments as in `patch_mse`."""
+    wanted = mask.take_predict(target).float()
+    error = F.smooth_l1_loss(prediction.float(), wanted, beta=beta, reduction="none")
+    return mean_over_hidden(error.mean(-1), mask)
+
+
+def scaled_cosine_error(
+    prediction: Tensor, target: Tensor, mask: Mask, *, gamma: float = 2.0
+) -> Tensor:
+    """Mean of (1 − cosine)^γ (Hou et al., 2022, GraphMAE eq. 2); arguments as in `patch_mse`."""
+    wanted = mask.take_predict(target).float()
+    cosine = F.cosine_similarity(prediction.float(), wanted, dim=-1)
+    # rounding can push the cosine above 1, where a fractional power is not a number
+    return mean_over_hidden((1 - cosine).clamp_min(0).pow(gamma), mask)
+
+
+def cross_entropy(prediction: Tensor, target: Tensor, mask: Mask) -> Tensor:
+    """Cross-entropy of discrete tokens.
+
+    Args:
+        prediction: (B, K, C) logits.
+        target: (B, N) int64 token ids.
+        mask: which tokens are hidden and predicted.
+    """
+    wanted = target.gather(1, mask.predict)
+    error = F.cross_entropy(prediction.float().transpose(1, 2), wanted, reduction="none")
+    return mean_over_hidden(error, mask)
+
+
+def info_nce(queries: Tensor, keys: Tensor, *, temperature: float = 0.07) -> Tensor:
+    """InfoNCE of pairs: each query's own key against all keys of the batch (van den Oord, 2018).
+
+    Args:
+        queries: (B, D).
+        keys: (B, D), row i belongs to query i.
+        temperature: divides the cosines.
+    """
+    logits = F.normalize(queries.float(), dim=-1) @ F.normalize(keys.float(), dim=-1).T
+    return F.cross_entropy(logits / temperature, torch.arange(len(logits), device=logits.device))
+
+
+def chamfer(prediction: Tensor, target: Tensor, *, squared: bool = True) -> Tensor:
+    """Chamfer distance: mean over samples of both directed mean nearest distances, summed.
+
+    Args:
+        prediction: (B, K, 3) points.
+        target: (B, N, 3) points.
+        squared: squared Euclidean distances (the L2 form) or plain ones (the L1 form, halved).
+    """
+    difference = prediction.float()[:, :, None, :] - target.float()[:, None, :, :]
+    distance = difference.square().sum(-1)
+    if not squared:
+        distance = (distance + torch.finfo(torch.float32).tiny).sqrt()
+    both = distance.amin(2).mean(1) + distance.amin(1).mean(1)
+    return both.mean() if squared else both.mean() / 2

@@ -1,0 +1,1 @@
+"""The trainer: optimizers, schedules, checkpoints, run folders, exact resume."""

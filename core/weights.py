@@ -1,0 +1,193 @@
+"""Reading and writing weights files; nothing from outside is ever executed.
+
+Ours are safetensors with a header that names the method, its settings and the container.
+Foreign `.pth` files are read by torch's restricted unpickler only.
+"""
+
+import argparse
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from .atomic_io import write_file
+from .errors import WeightsError
+from .hashing import sha256_file
+
+FORMAT = "masquerade-weights/1"
+_WRAPPERS = ("model", "state_dict", "module")  # keys under which published files keep the weights
+_MAX_EXPANSION = 4  # a checkpoint's archive is stored, not compressed: more is a bomb
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A weights file in memory.
+
+    Attributes:
+        path: where it was read from.
+        state: parameter name → tensor, on the CPU.
+        header: the header of our own files: format, method, container, config, facts; else {}.
+        extras: names of what a foreign file holds beside the weights.
+    """
+
+    path: Path
+    state: dict[str, Tensor]
+    header: dict[str, Any]
+    extras: tuple[str, ...] = ()
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Parameter name → shape."""
+        return {name: tuple(value.shape) for name, value in self.state.items()}
+
+
+def find_weights(path: Path) -> Path:
+    """The weights file that a user means: the file itself, or a run folder's latest checkpoint.
+
+    Raises:
+        WeightsError: there is no such file, or the folder holds no whole checkpoint.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    if not path.exists():
+        raise WeightsError(f"no weights at {path}", "name a weights file or a run folder")
+    for inner in ("latest/model.safetensors", "model.safetensors"):
+        if (path / inner).is_file():
+            return path / inner
+    raise WeightsError(
+        f"the folder {path} holds no checkpoint (looked for latest/model.safetensors)",
+        "name a run folder that `masquerade pretrain` has written, or a weights file",
+    )
+
+
+def read_weights(path: Path) -> WeightsFile:
+    """A `.safetensors` or PyTorch file's tensors; no pickled code is run.
+
+    Raises:
+        WeightsError: the file is absent, damaged, holds pickled code, or no tensors.
+    """
+    path = find_weights(path)
+    with path.open("rb") as handle:
+        start = handle.read(9)
+    if start[:2] != b"PK" and start[8:9] == b"{":
+        return _read_safetensors(path)
+    return _read_torch(path)
+
+
+def _read_safetensors(path: Path) -> WeightsFile:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            header = dict(file.metadata() or {})
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        for key in ("config", "facts"):
+            if key in header:
+                header[key] = json.loads(header[key])
+    except (SafetensorError, ValueError, OSError) as error:
+        raise WeightsError(f"{path} is no readable safetensors file: {error}") from error
+    return WeightsFile(path, state, header)
+
+
+def _read_torch(path: Path) -> WeightsFile:
+    _refuse_bomb(path)
+    try:
+        # training checkpoints of the field hold their options as a Namespace: plain data
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a hostile file can fail in any way inside the reader
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        unsafe = "Unsupported global" in str(error) or "weights_only" in str(error).lower()
+        raise WeightsError(
+            f"refused {path}: it holds pickled code, which is never run ({_offender(str(error))})"
+            if unsafe
+            else f"{path} is no readable PyTorch file: {reason[0]}",
+            "ask its author for a safetensors file" if unsafe else "download it again",
+        ) from error
+    return _unwrap(path, content)
+
+
+def _offender(message: str) -> str:
+    """The global or opcode that the restricted unpickler names in its message."""
+    for line in message.splitlines():
+        for mark in ("GLOBAL", "global", "Unsupported"):
+            if mark in line:
+                return line[line.index(mark) :].strip().split(" was not")[0][:120]
+    return message.strip().splitlines()[0][:120]
+
+
+def _refuse_bomb(path: Path) -> None:
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > _MAX_EXPANSION * max(path.stat().st_size, 1 << 16):
+        raise WeightsError(f"refused {path}: it unpacks to {size} bytes", "check where it is from")
+
+
+def _unwrap(path: Path, content: Any) -> WeightsFile:  # noqa: ANN401 - whatever the file holds
+    """The state dict inside {'model': …, 'optimizer': …} or bare."""
+    extras: tuple[str, ...] = ()
+    if isinstance(content, Mapping):
+        for wrapper in _WRAPPERS:
+            if isinstance(content.get(wrapper), Mapping):
+                extras = tuple(str(key) for key in content if key != wrapper)
+                content = content[wrapper]
+                break
+    if not isinstance(content, Mapping) or not content:
+        raise WeightsError(f"{path} holds no state dict", "name a file of model weights")
+    wrong = next((key for key, value in content.items() if not isinstance(value, Tensor)), None)
+    if wrong is not None:
+        raise WeightsError(f"{path} holds no state dict: its entry '{wrong}' is no tensor")
+    return WeightsFile(path, {str(k): v.detach() for k, v in content.items()}, {}, extras)
+
+
+def save_module(
+    module: nn.Module,
+    path: Path,
+    *,
+    method: str,
+    container: str,
+    config: Mapping[str, Any],
+    **facts: str,
+) -> None:
+    """Write a module's state as safetensors with the header that rebuilds it, atomically.
+
+    Args:
+        module: whose state dict is written.
+        path: where to.
+        method: the method's slug.
+        container: which of the method's containers this is ("pretrain", "encoder", …).
+        config: the method's settings.
+        facts: anything else worth keeping (source hash, step).
+    """
+    header = {
+        "format": FORMAT,
+        "method": method,
+        "container": container,
+        "config": json.dumps(dict(config), sort_keys=True),
+        "facts": json.dumps(facts, sort_keys=True),
+    }
+    # clones: safetensors refuses tensors that share memory, views of a larger one among them
+    state = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
+    write_file(path, lambda temporary: save_file(state, temporary, metadata=header))
+
+
+def save_method(method: Any, path: Path, **facts: str) -> None:  # noqa: ANN401 - a Method
+    """Write a method's own weights (encoder and, where it has one, decoder)."""
+    container = "encoder" if getattr(method, "decoder", True) is None else "pretrain"
+    save_module(
+        method, path, method=method.slug, container=container,
+        config=method.config.to_dict(), **facts,
+    )  # fmt: skip
+
+
+def weights_hash(path: Path) -> str:
+    """The sha256 of the weights file that a user means."""
+    return sha256_file(find_weights(path))

@@ -1,0 +1,1 @@
+"""Generators that synthesize labelled data sets."""

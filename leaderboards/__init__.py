@@ -1,0 +1,1 @@
+"""Result stores, boards and comparative studies. Nothing here imports torch."""

@@ -1,0 +1,1 @@
+"""Modality adapters: files to tokens, predictions back to pictures."""

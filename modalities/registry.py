@@ -1,0 +1,23 @@
+"""The modalities: slug → import string. A new modality is one line here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core.registry import lookup
+
+if TYPE_CHECKING:  # `masquerade list` reads this table without importing torch
+    from ..core.modality import Modality
+
+MODALITIES = {
+    "image": "masquerade.modalities.image:Image",
+}
+
+
+def modality(slug: str) -> type[Modality]:
+    """The adapter's class.
+
+    Raises:
+        UsageError: the slug is unknown.
+    """
+    return lookup("modalities", slug, MODALITIES)

@@ -1,0 +1,63 @@
+"""Layers against plain restatements of their formulas."""
+
+import pytest
+import torch
+
+from masquerade.core.layers import Attention, Block, CrossAttention, DropPath
+
+
+def softmax_attention(q, k, v, heads):
+    """(N, D) each → (N, D), head by head, with explicit softmax."""
+    out = []
+    for part in range(heads):
+        size = q.shape[1] // heads
+        cut = slice(part * size, (part + 1) * size)
+        weight = (q[:, cut] @ k[:, cut].T * size**-0.5).softmax(-1)
+        out.append(weight @ v[:, cut])
+    return torch.cat(out, dim=1)
+
+
+def test_attention_equals_explicit_softmax_with_q_k_v_rows() -> None:
+    torch.manual_seed(0)
+    layer, x = Attention(12, heads=3), torch.randn(1, 5, 12)
+    q, k, v = (x[0] @ layer.qkv.weight.T + layer.qkv.bias).split(12, dim=1)
+    wanted = layer.proj(softmax_attention(q, k, v, 3))
+    torch.testing.assert_close(layer(x)[0], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_attention_bias_closes_places() -> None:
+    torch.manual_seed(0)
+    layer, x = Attention(8, heads=2), torch.randn(1, 4, 8)
+    bias = torch.zeros(4, 4)
+    bias[:, 3] = float("-inf")
+    torch.testing.assert_close(layer(x, bias)[:, :3], layer(x[:, :3]), rtol=1e-5, atol=1e-6)
+
+
+def test_cross_attention_equals_explicit_softmax() -> None:
+    torch.manual_seed(0)
+    layer = CrossAttention(8, heads=2, context_dim=6)
+    x, context = torch.randn(1, 3, 8), torch.randn(1, 5, 6)
+    k, v = layer.kv(context[0]).split(8, dim=1)
+    wanted = layer.proj(softmax_attention(layer.q(x[0]), k, v, 2))
+    torch.testing.assert_close(layer(x, context)[0], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_block_at_some_rows_equals_the_whole_block_there() -> None:
+    torch.manual_seed(0)
+    block, x = Block(8, heads=2), torch.randn(2, 6, 8)
+    torch.testing.assert_close(block.at(x[:, 4:], x), block(x)[:, 4:], rtol=1e-5, atol=1e-6)
+
+
+def test_drop_path_drops_whole_samples_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    layer, x = DropPath(0.25), torch.ones(4000, 3)
+    out = layer(x)
+    assert out.unique().tolist() == pytest.approx([0.0, 1 / 0.75])
+    assert (out == out[:, :1]).all()
+    assert abs(out.mean().item() - 1) < 0.05
+    assert torch.equal(layer.eval()(x), x)
+
+
+def test_heads_that_do_not_divide_are_refused() -> None:
+    with pytest.raises(ValueError, match="10 does not divide into 4 heads"):
+        Attention(10, heads=4)
