@@ -68,7 +68,7 @@ class ViTDecoder(nn.Module):
         *blocks, last = self.blocks
         for block in blocks:
             x = block(x)
-        return self.head(self.norm(last.at(self._predicted_rows(x, mask), x)))
+        return self.head(self.norm(last(x, rows=self._predicted_rows(x, mask))))
 
     @staticmethod
     def _predicted_rows(x: Tensor, mask: Mask) -> Tensor:

@@ -112,27 +112,25 @@ class Block(nn.Module):
         self.mlp = MLP(dim, int(dim * mlp_ratio))
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """(B, N, D) → (B, N, D)."""
-        x = x + self.drop_path(self.attn(self.norm1(x), bias))
-        return self.feed_forward(x)
-
-    def feed_forward(self, x: Tensor) -> Tensor:
-        """The second half of the block."""
-        return x + self.drop_path(self.mlp(self.norm2(x)))
-
-    def at(self, rows: Tensor, x: Tensor) -> Tensor:
-        """The block's output at some rows only.
+    def forward(
+        self, x: Tensor, bias: Tensor | None = None, *, rows: Tensor | None = None
+    ) -> Tensor:
+        """The block's output.
 
         Args:
-            rows: (B, Q, D), the rows of `x` whose output is wanted.
-            x: (B, N, D), all that they attend to.
+            x: (B, N, D), all that is attended to.
+            bias: added to the attention's logits, broadcast to (B, H, N, N).
+            rows: (B, Q, D), those rows of `x` whose output is wanted; None = all of them.
 
         Returns:
-            (B, Q, D), equal to those rows of `forward(x)`.
+            (B, N, D), or (B, Q, D) equal to those rows of the whole output.
         """
-        attended = self.attn.attend_from(self.norm1(rows), self.norm1(x))
-        return self.feed_forward(rows + self.drop_path(attended))
+        if rows is None:
+            rows, attended = x, self.attn(self.norm1(x), bias)
+        else:
+            attended = self.attn.attend_from(self.norm1(rows), self.norm1(x))
+        x = rows + self.drop_path(attended)
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 def init_transformer(module: nn.Module) -> None:

@@ -96,11 +96,13 @@ def _read_safetensors(path: Path) -> WeightsFile:
 
 
 def _read_torch(path: Path) -> WeightsFile:
-    _refuse_bomb(path)
     try:
+        _refuse_bomb(path)
         # training checkpoints of the field hold their options as a Namespace: plain data
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
     except Exception as error:  # a hostile file can fail in any way inside the reader
         reason = str(error).strip().splitlines() or [type(error).__name__]
         unsafe = "Unsupported global" in str(error) or "weights_only" in str(error).lower()

@@ -56,6 +56,12 @@ def _ours(path: Path) -> WeightsFile:
             f"{file.path} is no weights file of this suite",
             f"import it: masquerade weights import METHOD {file.path} --out FILE.safetensors",
         )
+    absent = {"method", "container", "config"} - file.header.keys()
+    if absent:
+        raise WeightsError(
+            f"the header of {file.path} lacks {', '.join(sorted(absent))}",
+            "write the file again with `masquerade weights import`",
+        )
     return file
 
 

@@ -30,7 +30,7 @@ from ...core.method import Method, StepOutput
 from ...core.objectives import normalize_patches, patch_mse
 from ...core.step import StepContext
 from ...core.tokens import Batch, Tokens
-from ...modalities.image.patches import patchify
+from ...modalities.image import Image
 
 _CHANNELS = 3
 
@@ -123,10 +123,7 @@ class MAE(Method):
 
     def tokenize(self, batch: Batch) -> Tokens:
         """The patches of the batch's images: values (B, N, P)."""
-        images = batch["image"]
-        size = self.config.patch_size
-        grid = (images.shape[-2] // size, images.shape[-1] // size)
-        return Tokens(patchify(images, size), grid=grid)
+        return Image.tokenize(batch, self.config.patch_size)
 
     def forward(
         self, batch: Batch, draws: Draws, step: StepContext, *, mask: Mask | None = None

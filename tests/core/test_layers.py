@@ -45,7 +45,7 @@ def test_cross_attention_equals_explicit_softmax() -> None:
 def test_block_at_some_rows_equals_the_whole_block_there() -> None:
     torch.manual_seed(0)
     block, x = Block(8, heads=2), torch.randn(2, 6, 8)
-    torch.testing.assert_close(block.at(x[:, 4:], x), block(x)[:, 4:], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(block(x, rows=x[:, 4:]), block(x)[:, 4:], rtol=1e-5, atol=1e-6)
 
 
 def test_drop_path_drops_whole_samples_and_keeps_the_mean() -> None:

@@ -7,7 +7,6 @@ gives; where the time goes; peak memory of a step. Losses are checked equal befo
 """
 
 import argparse
-import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -19,7 +18,8 @@ from masquerade.core.draws import Draws
 from masquerade.core.masking import RandomMasker
 from masquerade.core.step import StepContext
 from masquerade.core.tokens import Batch
-from masquerade.core.training.flops import peak_flops, training_flops
+from masquerade.core.training.compiling import compile_blocks
+from masquerade.core.training.flops import forward_flops, peak_flops
 from masquerade.methods.image.mae import MAE
 
 SIZES = {"s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16)}
@@ -66,7 +66,9 @@ class Steps:
                 return model.encoder.encode(tokens, mask).square().mean()
             return model(self.batch, self.draws(), StepContext()).loss
 
-        return self.step(torch.compile(loss) if compiled else loss, optimizer, bf16)
+        if compiled:
+            compile_blocks(model)
+        return self.step(loss, optimizer, bf16)
 
     def plain(self, *, fused: bool = False, bf16: bool = False, encoder: bool = False) -> Callable:
         model = PlainMAE(make(self.size, self.ratio, self.device), fused=fused).to(self.device)
@@ -181,10 +183,10 @@ def saved_memory(steps: Steps) -> None:
 def utilisation(steps: Steps, times: dict[str, list[float]], batch: int) -> None:
     """Model FLOPs of a step by shapes, the rate reached, and MFU where the peak is known."""
     model = make(steps.size, steps.ratio, steps.device)
-    flops = training_flops(lambda: model(steps.batch, steps.draws(), StepContext()).loss)
-    peak = peak_flops(steps.device)
+    flops = 3 * batch * forward_flops(model, steps.batch, steps.draws(), StepContext())
     print(f"\nmodel FLOPs: {flops / batch / 1e9:.1f} GFLOP per image and training step")
     for name, seconds in times.items():
+        peak = peak_flops(steps.device, "bf16" if "bf16" in name else "fp32")
         rate = flops / statistics.median(seconds)
         share = f"  MFU {rate / peak:.1%}" if peak else ""
         print(f"  {name:34s} {rate / 1e12:7.3f} TFLOP/s{share}")

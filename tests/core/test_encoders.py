@@ -1,0 +1,107 @@
+"""Encoders: dropping against replacing hidden tokens, layers for decay, other image sizes."""
+
+import pytest
+import torch
+
+from masquerade.core.classifier import ViTClassifier
+from masquerade.core.decoders import ViTDecoder
+from masquerade.core.encoders import ViTEncoder
+from masquerade.core.masking import Mask, RandomMasker
+from masquerade.core.tokens import Tokens
+
+SHAPE = {"patch_values": 12, "grid": (4, 4), "dim": 16, "depth": 2, "heads": 2}
+
+
+def encoder(**changes) -> ViTEncoder:
+    torch.manual_seed(0)
+    return ViTEncoder(**{**SHAPE, **changes})
+
+
+def patches(grid=(4, 4)) -> Tokens:
+    generator = torch.Generator().manual_seed(1)
+    return Tokens(torch.randn(2, grid[0] * grid[1], 12, generator=generator), grid=grid)
+
+
+def mask_of(tokens: Tokens, ratio: float = 0.75) -> Mask:
+    noise = torch.rand(2, tokens.count, generator=torch.Generator().manual_seed(2))
+    return RandomMasker(ratio=ratio).from_noise(noise)
+
+
+def test_without_a_mask_all_tokens_come_in_grid_order() -> None:
+    trunk, tokens = encoder(), patches()
+    everything = Mask.from_order(torch.arange(16).expand(2, -1), 16)
+    torch.testing.assert_close(trunk.encode(tokens), trunk.encode(tokens, everything))
+
+
+def test_replaced_tokens_are_seen_and_carry_no_pixels() -> None:
+    trunk, tokens = encoder(mask_token=True), patches()
+    mask = mask_of(tokens)
+    latents = trunk.encode(tokens, mask)
+    assert latents.shape == (2, 17, 16)
+    changed = mask.put_predicted(tokens.values, torch.full((2, 12, 12), 9.0))
+    assert torch.equal(trunk.encode(Tokens(changed, grid=(4, 4)), mask), latents)
+    assert not torch.allclose(trunk.encode(tokens), latents)
+
+
+def test_positions_follow_the_visible_tokens() -> None:
+    """One layer-free trunk: the latent of a token is its embedding plus its own position."""
+    trunk, tokens = encoder(depth=0), patches()
+    mask = mask_of(tokens)
+    latents = trunk.encode(tokens, mask, norm=False)
+    wanted = trunk.embed(tokens.values) + trunk.positions[:, 1:]
+    torch.testing.assert_close(latents[:, 1:], mask.take_visible(wanted))
+    torch.testing.assert_close(latents[0, 0], trunk.cls_token[0, 0])  # its position is zero
+
+
+def test_another_image_size_interpolates_the_positions() -> None:
+    trunk = encoder()
+    assert trunk.encode(patches((6, 2))).shape == (2, 13, 16)
+
+
+def test_layers_for_decay_are_those_of_the_card() -> None:
+    trunk = encoder()
+    layers = {name: trunk.layer_id(name) for name, _ in trunk.named_parameters()}
+    assert layers["embed.weight"] == layers["cls_token"] == trunk.layer_id("positions") == 0
+    assert layers["blocks.0.mlp.fc1.bias"] == 1
+    assert layers["blocks.1.norm1.weight"] == 2
+    assert layers["norm.weight"] == 3
+    model = ViTClassifier(encoder(), n_classes=3)
+    assert model.layer_id("encoder.blocks.1.attn.qkv.weight") == 2
+    assert model.layer_id("fc_norm.weight") == model.layer_id("head.bias") == 3
+
+
+def test_drop_path_grows_linearly() -> None:
+    trunk = encoder(depth=3)
+    trunk.set_drop_path(0.2)
+    assert [b.drop_path.rate for b in trunk.blocks] == pytest.approx([0, 0.1, 0.2])
+
+
+def test_classifier_trains_its_positions() -> None:
+    trunk = encoder()
+    fixed = trunk.positions.clone()
+    model = ViTClassifier(trunk, n_classes=3)
+    model.head.weight.data.normal_()
+    model(patches()).sum().backward()
+    assert torch.equal(trunk.positions.data, fixed)
+    assert trunk.positions.grad.abs().sum() > 0
+    assert "encoder.norm.weight" not in model.state_dict()
+
+
+def test_decoder_equals_the_unshuffled_way_for_any_part_predicted() -> None:
+    """What the decoder saves must not show: the plain way runs all blocks on all tokens."""
+    torch.manual_seed(0)
+    decoder = ViTDecoder(latent_dim=16, grid=(4, 4), dim=8, depth=3, heads=2, n_out=5)
+    tokens = patches()
+    mask = mask_of(tokens)
+    latents = torch.randn(2, 5, 16)
+    x = decoder.embed(latents)
+    full = mask.restore(x[:, 1:], decoder.mask_token[0, 0])
+    x = torch.cat([x[:, :1], full], dim=1) + decoder.positions
+    for block in decoder.blocks:
+        x = block(x)
+    plain = decoder.head(decoder.norm(x))[:, 1:]
+    close = {"rtol": 1e-4, "atol": 1e-5}
+    torch.testing.assert_close(decoder(latents, mask), mask.take_hidden(plain), **close)
+    torch.testing.assert_close(decoder(latents, mask.predicting_all()), plain, **close)
+    part = Mask(mask.visible, mask.hidden, predicted=torch.tensor([[3, 0, 15], [7, 7, 1]]))
+    torch.testing.assert_close(decoder(latents, part), part.take_predict(plain), **close)
