@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 FOLDERS = (
@@ -32,6 +33,15 @@ EXTRAS = {
 }  # fmt: skip
 EXTRAS["all"] = sorted({p for name, e in EXTRAS.items() if name != "gpu" for p in e})
 
+
+class BuildPackage(build_py):
+    """Leaves this file out of the package whose folder it lies in."""
+
+    def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
+        found = super().find_package_modules(package, package_dir)
+        return [module for module in found if module[1] != "setup"]
+
+
 setup(
     name="masquerade-suite",
     version=VERSION,
@@ -50,5 +60,6 @@ setup(
     package_data={"masquerade": ["py.typed", "recipes/*.toml"]},
     install_requires=BASE,
     extras_require=EXTRAS,
+    cmdclass={"build_py": BuildPackage},
     entry_points={"console_scripts": ["masquerade=masquerade.cli.main:run"]},
 )

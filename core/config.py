@@ -1,5 +1,6 @@
 """Frozen settings with checked ranges, and `a.b=c` overrides; each mistake names its key."""
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_args
@@ -55,9 +56,10 @@ def build(cls: type[Built], values: Mapping[str, Any], where: str = "") -> Built
         message = f"{message[0].lower()}{message[1:]}"
         if isinstance(first["input"], Mapping):  # a rule over several keys, which it names itself
             raise UsageError(f"settings '{path}': {message}", "change one of them") from error
+        key = re.sub(r"\.\d+$", "", path)  # a list is set as a whole
         raise UsageError(
             f"setting '{path}': {message}, got {first['input']!r}",
-            f"change it with --set {path}=VALUE",
+            f"change it with --set {key}=VALUE",
         ) from error
 
 

@@ -21,7 +21,7 @@ _BEYOND = 416  # the partial file is as long as the whole one
 def download(
     url: str,
     path: Path,
-    sha256: str,
+    sha256: str | None,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
 ) -> Path:
     """Fetch `url` to `path`; a broken download goes on where it stopped.
@@ -31,7 +31,7 @@ def download(
     Args:
         url: http, https.
         path: where to; a file there that has the hash already is kept.
-        sha256: expected.
+        sha256: expected; None where its authors publish none, and the caller checks otherwise.
         progress: called with (bytes done, bytes in all or None).
 
     Raises:
@@ -42,7 +42,7 @@ def download(
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"cannot fetch {url}", "only http:// and https:// are known")
     if path.exists():
-        if sha256_file(path) == sha256:
+        if sha256 is not None and sha256_file(path) == sha256:
             return path
         raise UsageError(f"{path} exists and is another file", "remove it or choose another --out")
     part = path.with_name(f"{path.name}.part")
@@ -56,7 +56,7 @@ def download(
             "run the same command again: it goes on where it stopped",
         ) from error
     found = sha256_file(part)
-    if found != sha256:
+    if sha256 is not None and found != sha256:
         part.unlink()
         raise DataError(
             f"{url} has the sha256 {found}, expected {sha256}",

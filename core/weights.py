@@ -178,7 +178,29 @@ def save_module(
     }
     # clones: safetensors refuses tensors that share memory, views of a larger one among them
     state = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
-    write_file(path, lambda temporary: save_file(state, temporary, metadata=header))
+
+    def write(temporary: Path) -> None:
+        save_file(state, temporary, metadata=header)
+        _sort_header(temporary)
+
+    write_file(path, write)
+
+
+def _sort_header(path: Path) -> None:
+    """Put the header's facts in order: the library writes them in an order that varies by chance.
+
+    Equal weights must give equal bytes, since their hash names them in records.
+    """
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        facts = sorted(header.pop("__metadata__", {}).items())
+        text = json.dumps(
+            {"__metadata__": dict(facts), **header}, separators=(",", ":"), ensure_ascii=False
+        ).encode()
+        # the same characters in another order; the library pads with spaces as well
+        file.seek(8)
+        file.write(text.ljust(size))
 
 
 def save_method(method: Any, path: Path, **facts: str) -> None:  # noqa: ANN401 - a Method

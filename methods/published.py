@@ -8,6 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.download import download
 from ..core.errors import UsageError, WeightsError, nearest
 from ..core.hashing import sha256_file
 
@@ -71,32 +72,110 @@ def published(name: str) -> Published:
         UsageError: there is none; names the nearest.
     """
     if name not in PUBLISHED:
-        raise UsageError(f"no published weights '{name}'", nearest(name, PUBLISHED))
+        raise UsageError(
+            f"no published weights '{name}'",
+            f"{nearest(name, PUBLISHED)} (`masquerade weights get` lists them)",
+        )
     return PUBLISHED[name]
 
 
-def check_published(path: Path, name: str, sha256: str | None) -> str:
-    """The sha256 of a downloaded file that is what its authors published.
+@dataclass(frozen=True)
+class Got:
+    """A downloaded weights file.
+
+    Attributes:
+        name: its entry.
+        path: where it lies now.
+        sha256: of the file, to be pinned.
+        checked: against what it was checked.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    checked: str
+
+    @property
+    def next_command(self) -> str:
+        """The command that imports it."""
+        entry = published(self.name)
+        words = ["masquerade weights import", entry.method, str(self.path), entry.settings]
+        return " ".join([*filter(None, words), "--out", f"{self.name}.safetensors"])
+
+
+def catalogue() -> list[dict[str, str | None]]:
+    """One row per published file, for a table."""
+    return [
+        {
+            "name": name,
+            "method": entry.method,
+            "md5": f"{entry.md5_start}…" if entry.md5_start else None,
+            "licence": entry.licence,
+            "holds": entry.holds,
+            "url": entry.url,
+        }
+        for name, entry in PUBLISHED.items()
+    ]
+
+
+def get_published(
+    name: str,
+    out: Path | None = None,
+    *,
+    sha256: str | None = None,
+    url: str | None = None,
+    unverified: bool = False,
+) -> Got:
+    """Download a published file, check it, and put it in its place.
 
     Args:
-        path: the file.
         name: its entry.
-        sha256: what the user knows of it; None where nothing.
+        out: where to; the published file name when None.
+        sha256: what the user knows of it.
+        url: another address of the same file.
+        unverified: accept a file of which neither md5 nor sha256 is known.
 
     Raises:
-        WeightsError: it is another file; names expected and got.
+        UsageError: no such entry, or nothing is known that the file could be checked by.
+        WeightsError: the file is another one; it is removed.
+        MasqueradeError: the server or the disk refuses; what came is kept for the next try.
     """
+    entry = published(name)
+    if not (entry.md5_start or sha256 or unverified):
+        raise UsageError(
+            f"nothing is published by which '{name}' could be checked",
+            "give its --sha256, or --unverified to take it as it comes",
+        )
+    path = out or Path(entry.url.rpartition("/")[2])
+    if path.exists():
+        raise UsageError(f"{path} exists", "remove it or choose another --out")
+    arrived = download(url or entry.url, path.with_name(f"{path.name}.unchecked"), None)
+    try:
+        found, checked = _check(arrived, entry, sha256)
+    except WeightsError:
+        arrived.unlink()
+        raise
+    arrived.replace(path)
+    return Got(name, path, found, checked)
+
+
+def _check(path: Path, entry: Published, sha256: str | None) -> tuple[str, str]:
+    """The file's sha256, and against what it was checked."""
     found = sha256_file(path)
     if sha256 is not None and found != sha256.lower():
-        raise WeightsError(f"{path}: expected sha256 {sha256}, got {found}", "download it again")
-    start = published(name).md5_start
-    if start:
+        raise WeightsError(
+            f"{entry.url}: expected sha256 {sha256}, got {found}", "check the hash, or try again"
+        )
+    if entry.md5_start:
         md5 = _md5_file(path)
-        if not md5.startswith(start):
+        if not md5.startswith(entry.md5_start):
             raise WeightsError(
-                f"{path}: expected an md5 that starts with {start}, got {md5}", "download it again"
+                f"{entry.url}: expected an md5 that starts with {entry.md5_start}, got {md5}",
+                "another file lies there now; do not use it",
             )
-    return found
+    known = ["the sha256 given"] if sha256 else []
+    known += [f"the published md5 start {entry.md5_start}"] if entry.md5_start else []
+    return found, f"checked against {' and '.join(known)}" if known else "not checked by anything"
 
 
 def _md5_file(path: Path) -> str:

@@ -116,7 +116,8 @@ def _layers(slug: str, recipe: str | None) -> list[Layer]:
     layers = _chain(_find(recipe))
     owner = _merged(layers).get("about", {}).get("slug", slug)
     if owner != slug:
-        fitting = [n for n in names() if _merged(_chain(FOLDER / f"{n}.toml"))["about"]["slug"] == slug]
+        owners = {name: _merged(_chain(FOLDER / f"{name}.toml")) for name in names()}
+        fitting = [n for n, tables in owners.items() if tables["about"]["slug"] == slug]
         raise UsageError(
             f"recipe '{recipe}' is of the method '{owner}', not of '{slug}'",
             f"choose one of: {', '.join(fitting) or 'none is shipped'}",

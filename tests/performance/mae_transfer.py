@@ -30,10 +30,12 @@ SCORES = (
 OTHERS = ("random", "raw", "pca")
 
 
-def score(subject, data) -> dict:
+def score(subject, data, wanted: list[str]) -> dict:
     """Benchmark → record."""
     found = {}
     for slug, settings, _ in SCORES:
+        if slug not in wanted:
+            continue
         protocol = benchmark(slug)
         found[slug] = protocol.run(subject, data, build(protocol.Settings, settings)).record
     return found
@@ -56,15 +58,16 @@ def one_seed(seed: int, options: argparse.Namespace, folder: Path) -> dict:
     pretrain(resolve("mae", options.recipe, settings), data.train, run, progress=False)
     trained_s = time.perf_counter() - start
     subject = open_subject(str(run))
-    found = {"mae": score(subject, data)}
+    found = {"mae": score(subject, data, options.only)}
     for name in OTHERS:
         text = "random:mae" if name == "random" else name
-        found[name] = score(open_subject(text, like=subject, seed=seed), data)
+        found[name] = score(open_subject(text, like=subject, seed=seed), data, options.only)
     print(
         f"seed {seed}: {trained_s:.0f} s, last training loss {last_losses(run):.3f}; "
         + "; ".join(
             f"{slug} " + " ".join(f"{s} {r[slug].claim.metrics[m].value:.3f}" for s, r in found.items())
             for slug, _, m in SCORES
+            if slug in options.only
         ),
         flush=True,
     )
@@ -74,6 +77,8 @@ def one_seed(seed: int, options: argparse.Namespace, folder: Path) -> dict:
 def report(found: list[dict]) -> None:
     """Means, and paired differences with intervals."""
     for slug, _, metric in SCORES:
+        if slug not in found[0]["mae"]:
+            continue
         print(f"\n{slug} {metric}, {len(found)} paired seeds")
         for name in ("mae", *OTHERS):
             values = [f[name][slug].claim.metrics[metric].value for f in found]
@@ -93,6 +98,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="mae-tiny")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", default=[slug for slug, _, _ in SCORES])
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--out", type=Path, help="keep the runs here (a killed study goes on)")
     parser.add_argument("--threads", type=int, default=2)

@@ -1,0 +1,176 @@
+"""Subjects and data from what a user types."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.config import Config, build, merge, tomllib
+from ..core.errors import UsageError, nearest
+from .protocol import TaskData
+from .subjects import (
+    ChanceSubject,
+    Extraction,
+    ModelSubject,
+    PcaSubject,
+    RandomSubject,
+    RawSubject,
+    Subject,
+)
+
+if TYPE_CHECKING:
+    from ..core.method import Method
+    from ..core.modality import Modality
+
+BUILT_IN = ("chance", "raw", "pca")
+_LATER = ("face-api", "dlib", "pca-lda")
+_FORMS = "a run folder, a weights file, random:METHOD[@RECIPE], raw, pca, chance"
+
+
+def open_subject(
+    text: str,
+    extraction: Extraction | None = None,
+    *,
+    like: Subject | None = None,
+    seed: int = 0,
+    preprocessing: Mapping[str, Any] | None = None,
+    modality: str = "image",
+) -> Subject:
+    """The subject that a user names.
+
+    Args:
+        text: a run folder, a weights file, `random:METHOD[@RECIPE]`, `raw`, `pca`, `chance`.
+        extraction: how features are computed.
+        like: the scored subject, when this one is its baseline: the input is prepared in the same
+            way, and `random:METHOD` without a recipe has the same settings as its model.
+        seed: of the untrained weights.
+        preprocessing: settings of the modality that replace the subject's own.
+        modality: of the built-in subjects, where there is no `like`.
+
+    Raises:
+        UsageError: no such subject; lists what there is.
+        WeightsError: the weights do not load.
+    """
+    how = extraction or (like.extraction if like else Extraction())
+    own = dict(preprocessing or {})
+    name, _, rest = text.partition(":")
+    if text in BUILT_IN:
+        adapter = like.modality if like else _modality(modality, own)
+        built_in = {"chance": ChanceSubject, "raw": RawSubject, "pca": PcaSubject}
+        return built_in[text](adapter, how)
+    if name == "random" and rest:
+        return _random(rest, how, like, seed, own)
+    if Path(text).exists():
+        return _model(Path(text), how, own)
+    if name == "onnx" or text in _LATER:
+        raise UsageError(f"the subject '{text}' is not there yet", f"there is: {_FORMS}")
+    raise UsageError(
+        f"no subject '{text}': expected {_FORMS}", nearest(text, [*BUILT_IN, "random:mae"])
+    )
+
+
+def open_data(text: str, train: str | None = None, test: str | None = None) -> TaskData:
+    """The train and test split that a user names.
+
+    Args:
+        text: a catalogue name (`NAME` and `NAME:test`), a folder with `train` and `test`, or an
+            .npz with both (`FILE#train`, `FILE#test`).
+        train: the train split, where the name does not say it.
+        test: the test split, likewise.
+
+    Raises:
+        UsageError: only one split is given.
+        DataError: there is no such data.
+    """
+    from ..modalities.catalogue import CATALOGUE, resolve_data
+
+    if (train is None) != (test is None):
+        raise UsageError("got one of --train and --test, expected both", "give the other one")
+    if train is not None and test is not None:
+        names: tuple[str, ...] = (train, test)
+    elif text in CATALOGUE:
+        names = tuple(f"{text}:{split}" for split in CATALOGUE[text].splits[:2])
+    elif Path(text).suffix == ".npz":
+        names = (f"{text}#train", f"{text}#test")
+    elif Path(text).is_dir():
+        names = _split_folders(Path(text))
+    else:
+        names = (text, text)  # no such thing: resolve_data says what there is
+    called = Path(text).name if Path(text).exists() else text
+    return TaskData(called, resolve_data(names[0]), resolve_data(names[1]))
+
+
+def _split_folders(folder: Path) -> tuple[str, ...]:
+    """The folders of the two splits; ImageNet-like sets call the second one `val`."""
+    for test in ("test", "val"):
+        if (folder / "train").is_dir() and (folder / test).is_dir():
+            return str(folder / "train"), str(folder / test)
+    raise UsageError(
+        f"{folder} has no folders 'train' and 'test' (or 'val')", "name both: --train and --test"
+    )
+
+
+def _modality(slug: str, settings: Mapping[str, Any]) -> "Modality":
+    from ..modalities.registry import modality
+
+    adapter = modality(slug)
+    # raw inputs want the whole picture, small
+    whole = {"size": 32, "eval_crop": 1.0} if slug == "image" else {}
+    return adapter(build(adapter.Config, {**whole, **settings}, "data"))
+
+
+def _model(path: Path, how: Extraction, own: Mapping[str, Any]) -> ModelSubject:
+    """A run folder's or weights file's model, with the preprocessing that it was trained with."""
+    from ..methods.weights import load_method
+
+    method = load_method(path)
+    run = _run_settings(path)
+    data = {**run.get("data", {}), **own}
+    source = run.get("source", {}).get("name")
+    trained_on = (Path(source).name,) if source else ()
+    adapter = _adapter(method, method.config, data)
+    name = path.resolve().name if path.is_dir() else path.stem
+    return ModelSubject(name, method, adapter, how, trained_on)
+
+
+def _adapter(
+    method: "Method | type[Method]", config: Config, data: Mapping[str, Any]
+) -> "Modality":
+    from ..modalities.registry import modality
+
+    adapter = modality(method.modality)
+    fitting = method.data_defaults(config)
+    return adapter(build(adapter.Config, {**fitting, **data}, "data"))
+
+
+def _run_settings(path: Path) -> dict[str, Any]:
+    """The config.toml of a run folder, or of the run that a checkpoint file lies in."""
+    for folder in (path, *path.resolve().parents[:3]):
+        if (folder / "config.toml").is_file():
+            return tomllib.loads((folder / "config.toml").read_text("utf-8"))
+    return {}
+
+
+def _random(
+    text: str, how: Extraction, like: Subject | None, seed: int, own: Mapping[str, Any]
+) -> RandomSubject:
+    """An untrained model: of the scored one's settings, or of a recipe's."""
+    import torch
+
+    from ..methods.registry import method
+
+    slug, _, recipe = text.partition("@")
+    cls = method(slug)
+    twin = isinstance(like, ModelSubject) and like.method.slug == slug and not recipe
+    if twin and isinstance(like, ModelSubject):
+        config, adapter = like.method.config, like.modality
+    else:
+        from ..methods.recipes import resolve
+
+        settings = resolve(slug, recipe or None).settings
+        config = settings.method
+        adapter = _adapter(cls, config, merge(settings.data.to_dict(), own))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        untrained = cls(config)
+    name = f"random:{slug}" + (f"@{recipe}" if recipe else "")
+    return RandomSubject(name, untrained, adapter, how)

@@ -1,0 +1,195 @@
+"""What a benchmark is, and the one place where its result becomes a `Record`.
+
+A protocol is a module with `SLUG`, `VERSION`, `SUMMARY`, `MAIN_METRIC`, `BASELINES`, a `Settings`
+class, `run(subject, data, settings) -> Result`, and `score(predictions) -> metrics`: the pure
+function by which anybody recomputes the record's metrics from its stored predictions.
+"""
+
+import ast
+import io
+import sys
+import time
+import tokenize
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ..core.config import Config
+from ..core.frames import content_hash
+from ..core.hashing import sha256_json
+from ..core.provenance import provenance
+from ..core.records import BenchmarkBlock, Claim, Metric, Record, SubjectBlock
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from ..core.modality import Source
+    from .subjects import Subject
+
+_ROOT = Path(__file__).resolve().parent.parent
+# beside its own file, what every protocol's numbers depend on
+_SHARED_CODE = (
+    "benchmarks/features.py",
+    "benchmarks/classification.py",
+    "core/metrics/classification.py",
+    "core/metrics/intervals.py",
+)
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The data of a benchmark: where to learn from, and what to be scored on.
+
+    Attributes:
+        name: how a user calls it.
+        train: labelled samples.
+        test: never looked at before the last prediction.
+    """
+
+    name: str
+    train: "Source"
+    test: "Source"
+
+    def hash(self) -> str:
+        """The sha256 over the fingerprints of both splits."""
+        return sha256_json({"train": self.train.fingerprint(), "test": self.test.fingerprint()})
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gives: the record, and the predictions that it was computed from."""
+
+    record: Record
+    predictions: "DataFrame"
+
+
+class Benchmark(Protocol):
+    """The interface of a protocol's module."""
+
+    SLUG: str
+    VERSION: str
+    SUMMARY: str
+    MAIN_METRIC: str
+    BASELINES: tuple[str, ...]
+    IDENTITY: "Identity"
+    Settings: type[Config]
+
+    def run(self, subject: "Subject", data: TaskData, settings: Config) -> Result:
+        """Score a subject."""
+
+    def score(self, predictions: "DataFrame") -> Mapping[str, Metric]:
+        """The metrics of stored predictions."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A protocol's name, version and code, which together give its hash.
+
+    Attributes:
+        slug: its name.
+        version: its semantic version; raised when its numbers change.
+        main_metric: what ranks.
+        code: its files, relative to the package.
+    """
+
+    slug: str
+    version: str
+    main_metric: str
+    code: tuple[str, ...]
+
+    def hash(self) -> str:
+        """The sha256 of slug, version and code; comments and docstrings do not count."""
+        files = sorted({*self.code, *_SHARED_CODE})
+        code = {name: bare_code((_ROOT / name).read_text("utf-8")) for name in files}
+        return sha256_json({"slug": self.slug, "version": self.version, "code": code})
+
+
+class Stopwatch:
+    """Wall time since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    def elapsed_s(self) -> float:
+        """Seconds since it was made."""
+        return time.perf_counter() - self._start
+
+
+def make_result(
+    identity: Identity,
+    subject: "Subject",
+    data: TaskData,
+    settings: Config,
+    *,
+    seeds: Sequence[int],
+    metrics: Mapping[str, Metric],
+    predictions: "DataFrame",
+    clock: Stopwatch,
+) -> Result:
+    """The record of a finished run.
+
+    Args:
+        identity: the protocol.
+        subject: what was scored.
+        data: on what.
+        settings: how.
+        seeds: of the repeats.
+        metrics: the protocol's `score` of `predictions`.
+        predictions: one row per prediction.
+        clock: started when the run began.
+    """
+    claim = Claim(
+        benchmark=BenchmarkBlock(
+            name=identity.slug,
+            version=identity.version,
+            protocol_hash=identity.hash(),
+            data=data.name,
+            data_hash=data.hash(),
+        ),
+        subject=SubjectBlock(
+            name=subject.name,
+            kind=subject.kind,
+            content_hash=subject.hash,
+            training_data=subject.training_data,
+            preprocessing=dict(subject.preprocessing),
+        ),
+        settings=settings.to_dict(),
+        seeds=tuple(seeds),
+        metrics=dict(metrics),
+        main_metric=identity.main_metric,
+        predictions=content_hash(predictions),
+    )
+    made = provenance(clock.elapsed_s(), " ".join(sys.argv))
+    return Result(Record(claim=claim, provenance=(made,)), predictions)
+
+
+def bare_code(source: str) -> str:
+    r"""Python source without comments, docstrings, blank lines and trailing spaces.
+
+    Cut by position, not re-printed, so that every Python version gives the same text.
+
+    Example:
+        >>> bare_code('x = 1  # one' + chr(10) + chr(10) + 'y = "# two"' + chr(10))
+        'x = 1\ny = "# two"\n'
+    """
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for first, last in _docstrings(ast.parse(source)):
+        lines[first - 1 : last] = [""] * (last - first + 1)
+    return "".join(f"{line.rstrip()}\n" for line in lines if line.strip())
+
+
+def _docstrings(tree: ast.Module) -> list[tuple[int, int]]:
+    """First and last line of each docstring."""
+    spans = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if ast.get_docstring(node, clean=False) is not None:
+            text = node.body[0]
+            spans.append((text.lineno, text.end_lineno or text.lineno))
+    return spans

@@ -1,0 +1,35 @@
+"""The benchmarks: slug → import string. A new protocol is one line here."""
+
+from ..core.registry import known, lookup
+from .protocol import Benchmark
+
+BENCHMARKS = {
+    "probe": "masquerade.benchmarks.probe",
+    "knn": "masquerade.benchmarks.knn",
+    "few-shot": "masquerade.benchmarks.few_shot",
+    "finetune": "masquerade.benchmarks.finetune",
+}
+
+
+def benchmark(slug: str) -> Benchmark:
+    """The protocol's module.
+
+    Raises:
+        UsageError: the slug is unknown.
+    """
+    module: Benchmark = lookup("benchmarks", slug, BENCHMARKS)
+    return module
+
+
+def facts() -> list[dict[str, str]]:
+    """Slug, version, main metric and one line of each protocol; imports no torch."""
+    modules = [benchmark(slug) for slug in known("benchmarks", BENCHMARKS)]
+    return [
+        {
+            "slug": module.SLUG,
+            "version": module.VERSION,
+            "metric": module.MAIN_METRIC,
+            "summary": module.SUMMARY,
+        }
+        for module in modules
+    ]

@@ -1,0 +1,52 @@
+"""`masquerade embed`: the features of a data set as a Parquet file."""
+
+from pathlib import Path
+
+import click
+
+from .output import emit_json, note
+
+
+@click.command()
+@click.argument("subject")
+@click.option("--data", required=True, help="A catalogue name (NAME:SPLIT) or a path.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.parquet.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--workers", default=0, show_default=True, type=click.IntRange(min=0),
+              help="Processes that load data.")  # fmt: skip
+@click.option("--batch-size", default=64, show_default=True, type=click.IntRange(min=1),
+              help="Samples encoded at once; changes the speed only.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def embed(
+    subject: str, data: str, out: Path, device: str, workers: int, batch_size: int, as_json: bool
+) -> None:
+    """Write what SUBJECT makes of DATA: columns key, label (class index) and feature (list).
+
+    \b
+    Example:
+      masquerade embed runs/tiny --data photos:test --out features.parquet
+    """
+    from ..benchmarks.opening import open_subject
+    from ..benchmarks.subjects import Extraction
+    from ..core.atomic_io import write_file
+    from ..core.errors import UsageError
+    from ..core.frames import feature_frame, write_frame
+    from ..core.training.distributed import pick_device
+    from ..modalities.catalogue import resolve_data
+
+    if out.suffix != ".parquet":
+        raise UsageError(
+            f"--out {out}: expected a name that ends in .parquet", f"use {out}.parquet"
+        )
+    source = resolve_data(data)
+    how = Extraction(batch_size=batch_size, workers=workers, device=str(pick_device(device)))
+    opened = open_subject(subject, how).fit(source)
+    features = opened.features(source)
+    frame = feature_frame(features.keys, features.labels, features.values)
+    write_file(out, lambda path: write_frame(frame, path))
+    n, width = features.values.shape
+    if as_json:
+        emit_json({"out": str(out), "samples": n, "width": width, "subject_hash": opened.hash})
+    else:
+        note(f"{n} samples, {width} features each")
+        click.echo(out)

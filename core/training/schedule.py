@@ -1,0 +1,42 @@
+"""The learning rate at any instant: linear warm-up, then half a cosine, per iteration."""
+
+import math
+
+from .settings import OptimSettings
+
+
+def lr_at(epoch: float, *, lr: float, min_lr: float, warmup_epochs: float, epochs: float) -> float:
+    """The learning rate at a fractional epoch (He et al., 2022; official `adjust_learning_rate`).
+
+    Args:
+        epoch: steps done / steps per epoch.
+        lr: the peak, reached at `warmup_epochs`.
+        min_lr: the value at `epochs`.
+        warmup_epochs: length of the linear rise from 0.
+        epochs: length of the run.
+
+    Example:
+        >>> [lr_at(e, lr=1.0, min_lr=0.0, warmup_epochs=2, epochs=10) for e in (0, 1, 2, 6, 10)]
+        [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+    if epoch < warmup_epochs:
+        return lr * epoch / warmup_epochs
+    # a run that is all warm-up has no cosine part
+    done = min(1.0, (epoch - warmup_epochs) / max(epochs - warmup_epochs, 1e-12))
+    return min_lr + (lr - min_lr) * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def lr_at_step(
+    step: int, optim: OptimSettings, *, batch_size: int, steps: int, steps_per_epoch: int
+) -> float:
+    """The learning rate of the step number `step` (from 0) of a run of `steps`."""
+    warmup = optim.warmup_epochs
+    if optim.warmup_steps is not None:
+        warmup = optim.warmup_steps / steps_per_epoch
+    return lr_at(
+        step / steps_per_epoch,
+        lr=optim.learning_rate(batch_size),
+        min_lr=optim.min_lr,
+        warmup_epochs=warmup,
+        epochs=steps / steps_per_epoch,
+    )

@@ -1,0 +1,56 @@
+"""What lies at a path: a folder, tar shards, an array file, a pack, or one picture."""
+
+from pathlib import Path
+
+from ...core.errors import DataError
+from ...core.modality import Source
+from ..packing import PackSource, is_pack
+from .arrays import open_npz
+from .decoding import SUFFIXES
+from .folders import open_file, open_folder
+from .shards import ShardSource
+
+
+def open_source(path: Path) -> Source:
+    """The images at a path; `PATH#SPLIT` names an array split or a sub-folder.
+
+    Raises:
+        DataError: nothing there, or nothing that can be read.
+    """
+    path, split = _split(Path(path))
+    if not path.exists():
+        raise DataError(f"{path} does not exist", "check the path given to --data")
+    if path.is_file():
+        return _open_one(path, split)
+    if split is not None:
+        if not (path / split).is_dir():
+            raise DataError(f"{path} has no sub-folder {split!r}", "check the part after '#'")
+        path = path / split
+    if is_pack(path):
+        return PackSource(path)
+    shards = sorted(path.glob("*.tar"))
+    return ShardSource(str(path), shards) if shards else open_folder(path)
+
+
+def _split(path: Path) -> tuple[Path, str | None]:
+    text = str(path)
+    if path.exists() or "#" not in text:
+        return path, None
+    before, _, after = text.rpartition("#")
+    return Path(before), after or None
+
+
+def _open_one(path: Path, split: str | None) -> Source:
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return open_npz(path, split)
+    if split is not None:
+        raise DataError(f"{path} has no splits", f"leave out '#{split}'")
+    if suffix == ".tar":
+        return ShardSource(str(path), [path])
+    if suffix in SUFFIXES:
+        return open_file(path)
+    raise DataError(
+        f"{path} is no image, .tar or .npz file",
+        f"known are .tar .npz {' '.join(sorted(SUFFIXES))}, and folders",
+    )

@@ -1,0 +1,123 @@
+"""The linear probe: its penalty is chosen without the test split, and it learns."""
+
+import numpy as np
+import pytest
+from masquerade.benchmarks import probe
+from masquerade.benchmarks.features import Features, Scaler
+from masquerade.benchmarks.logistic import LogisticPath, stratified_split
+from masquerade.benchmarks.opening import open_data, open_subject
+from masquerade.benchmarks.protocol import TaskData
+from masquerade.benchmarks.subjects import ModelSubject
+from sklearn.linear_model import LogisticRegression
+
+
+def blobs(n: int, width: int, seed: int, spread: float = 1.0) -> Features:
+    random = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    centres = np.random.default_rng(99).normal(size=(3, width))
+    values = (centres[labels] + spread * random.normal(size=(n, width))).astype(np.float32)
+    return Features(values, labels, tuple(f"{seed}/{i}" for i in range(n)), ("a", "b", "c"))
+
+
+@pytest.mark.parametrize("width", [5, 120])  # fewer and more columns than the 90 rows
+def test_predictions_equal_scikit_learn_on_all_columns(width: int) -> None:
+    train, test = blobs(90, width, 0), blobs(200, width, 1)
+    scaler = Scaler.fit(train)
+    for strength in (1e-3, 1e-1):
+        plain = LogisticRegression(C=strength, max_iter=5000, tol=1e-8)
+        plain.fit(scaler(train.values), train.labels)
+        expected = plain.predict(scaler(test.values))
+        found = LogisticPath(train).predict(test.values, [strength])[0]
+        assert (found == expected).mean() >= 0.995  # the optimizers stop at slightly other points
+
+
+def test_one_class_predicts_it() -> None:
+    train = blobs(6, 4, 0)
+    one = Features(train.values, np.full(6, 2), train.keys, train.classes)
+    assert LogisticPath(one).predict(train.values, [1.0, 2.0])[1].tolist() == [2] * 6
+
+
+def test_the_split_is_stratified_disjoint_and_of_the_asked_size() -> None:
+    train = blobs(100, 2, 0)  # 34, 33, 33 per class
+    fit, held = stratified_split(train, 0.2, seed=3)
+    assert sorted([*fit, *held]) == list(range(100))
+    assert np.bincount(train.labels[held]).tolist() == [7, 7, 7]
+    again = stratified_split(train, 0.2, seed=3)[1]
+    assert held.tolist() == again.tolist()
+    assert held.tolist() != stratified_split(train, 0.2, seed=4)[1].tolist()
+
+
+def test_the_split_depends_on_keys_not_on_order_or_subject() -> None:
+    train = blobs(60, 2, 0)
+    order = np.random.default_rng(0).permutation(60)
+    held = {train.keys[row] for row in stratified_split(train, 0.2, 0)[1]}
+    shuffled = train.take(order)
+    assert held == {shuffled.keys[row] for row in stratified_split(shuffled, 0.2, 0)[1]}
+
+
+def test_a_class_of_one_sample_is_fitted_on() -> None:
+    train = blobs(9, 2, 0)
+    rare = Features(train.values, np.array([0] * 8 + [1]), train.keys, train.classes)
+    fit, held = stratified_split(rare, 0.5, 0)
+    assert 8 in fit
+    assert len(held) == 4
+
+
+def test_the_penalty_is_the_best_on_the_held_out_part() -> None:
+    train = blobs(60, 30, 0, spread=3.0)
+    chosen = probe.Probe(probe.Settings()).choose(train, seed=0)
+    fit, held = stratified_split(train, 0.2, 0)
+    inner, outer = train.take(fit), train.take(held)
+    shares = []
+    for power in probe.Settings().log10_c:
+        model = LogisticRegression(C=10.0**power, max_iter=5000)
+        scaler = Scaler.fit(inner)
+        model.fit(scaler(inner.values), inner.labels)
+        shares.append((model.predict(scaler(outer.values)) == outer.labels).mean())
+    assert chosen == pytest.approx(10.0 ** probe.Settings().log10_c[int(np.argmax(shares))])
+
+
+def test_test_labels_change_the_score_but_nothing_that_is_predicted(
+    subject: ModelSubject, data: TaskData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = probe.run(subject, data, probe.Settings())
+    inner = subject.features
+
+    def other_test_labels(source):
+        features = inner(source)
+        if source is data.test:
+            features = Features(
+                features.values, (features.labels + 1) % 3, features.keys, features.classes
+            )
+        return features
+
+    monkeypatch.setattr(subject, "features", other_test_labels)
+    fooled = probe.run(subject, data, probe.Settings())
+    assert fooled.predictions["predicted"].tolist() == honest.predictions["predicted"].tolist()
+    assert honest.record.main.value > 0.8 > 0.2 > fooled.record.main.value
+
+
+def test_record_holds_what_its_predictions_give(subject: ModelSubject, data: TaskData) -> None:
+    result = probe.run(subject, data, probe.Settings(seeds=3))
+    claim = result.record.claim
+    table = result.predictions
+    accuracy = (table["label"] == table["predicted"]).groupby(table["seed"]).mean()
+    metric = claim.metrics["accuracy"]
+    assert claim.seeds == (0, 1, 2)
+    assert metric.parts == tuple(accuracy)
+    assert metric.value == pytest.approx(accuracy.mean(), abs=1e-12)
+    assert metric.n == len(data.test)
+    assert metric.interval is not None
+    assert metric.interval[0] <= metric.value <= metric.interval[1]
+    assert probe.score(table) == claim.metrics
+    assert claim.subject.preprocessing["size"] == 8
+    assert claim.benchmark.data == "colours.npz"
+
+
+def test_raw_digits_are_far_above_chance() -> None:
+    """Measured 0.896 (other writers in the test part); chance is 0.1."""
+    data = open_data("digits")
+    raw = open_subject("raw", preprocessing={"size": 8})
+    result = probe.run(raw, data, probe.Settings(seeds=1, log10_c=(-3, -2, -1)))
+    low, _ = result.record.main.interval or (0, 0)
+    assert low > 0.8
