@@ -8,7 +8,7 @@ mean pooling. The last weights are scored: nothing is chosen on the test split.
 # B samples, C classes.
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from ..core.classifier import ViTClassifier
-    from ..core.tokens import Batch
+    from ..core.tokens import Batch, Tokens
     from .subjects import Subject
 
 SLUG = "finetune"
@@ -134,13 +134,14 @@ class Classifier:
             )
         trunk = copy.deepcopy(encoder)
         trunk.set_drop_path(settings.drop_path)
-        self._method, self.subject = subject.method, subject
+        self._tokenize: Callable[[Batch], Tokens] = subject.method.tokenize  # type: ignore[assignment]
+        self.subject = subject
         self.model: ViTClassifier = ViTClassifier(trunk, n_classes, settings.pooling)
         self.model.to(subject.extraction.device)
 
     def logits(self, batch: "Batch") -> "Tensor":
         """(B, C)."""
-        return self.model(self._method.tokenize(batch))
+        return self.model(self._tokenize(batch))
 
     def __call__(self, data: TaskData) -> Features:
         """The logits of the test split, as checked features."""
@@ -187,7 +188,7 @@ def fine_tuned(subject: ModelSubject, data: TaskData, settings: Settings, seed: 
             loss = _loss(classifier, batch, settings, seed, step)
             if not torch.isfinite(loss):
                 raise ValidationError(
-                    f"fine-tuning {subject.name}: expected a finite loss, got {float(loss)} "
+                    f"fine-tuning {subject.name}: expected a finite loss, got {loss.item()} "
                     f"at step {step}",
                     "lower --set blr=…",
                 )

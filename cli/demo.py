@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -16,7 +17,7 @@ NOT_AS_EXPECTED = 5
 @click.option("--quick", "effort", flag_value="quick", help="60 steps and one benchmark.")
 @click.option("--full", "effort", flag_value="full", help="2,000 steps, every repeat.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def demo(out: Path, effort: str | None, as_json: bool) -> int:
+def demo(out: Path, effort: Literal["quick", "full"] | None, as_json: bool) -> int:
     """Pre-train a small MAE on embedded photographs, score it, show records and a picture.
 
     Needs no download and no GPU. Ends with 0 when the result is as it should be.

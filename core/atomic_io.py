@@ -47,7 +47,7 @@ def explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write_file(path: Path, write: Callable[[Path], None]) -> None:
+def write_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then fsync it and rename it to `path`.
 
     Raises:

@@ -43,6 +43,7 @@ class ViTDecoder(nn.Module):
         super().__init__()
         self.embed = nn.Linear(latent_dim, dim)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.positions: Tensor
         self.register_buffer("positions", sincos_grid(grid, dim, n_prefix=1)[None])
         self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=LN_EPS)

@@ -47,6 +47,7 @@ class ViTEncoder(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.mask_token = nn.Parameter(torch.zeros(dim)) if mask_token else None
         # a buffer, not derived on load: official files store the table, fine-tuning trains it
+        self.positions: Tensor
         self.register_buffer("positions", sincos_grid(grid, dim, n_prefix=1)[None])
         self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=LN_EPS)
@@ -59,10 +60,9 @@ class ViTEncoder(nn.Module):
 
     def set_drop_path(self, rate: float) -> None:
         """Drop residual branches: at `rate` in the last block, growing linearly from 0."""
-        for block, value in zip(
-            self.blocks, torch.linspace(0, rate, len(self.blocks)).tolist(), strict=True
-        ):
-            block.drop_path.rate = value
+        rates = torch.linspace(0, rate, len(self.blocks)).tolist()
+        for block, value in zip(self.blocks, rates, strict=True):
+            block.get_submodule("drop_path").rate = value  # type: ignore[assignment]
 
     def train_positions(self) -> None:
         """Make the position table a trainable parameter, initialised from the fixed one."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from .config import Config
+from .config import Config as BaseConfig
 from .draws import Draws
 from .keymap import Key
 from .masking.mask import Mask
@@ -49,10 +49,10 @@ class Method(nn.Module, ABC):
 
     slug: ClassVar[str]
     modality: ClassVar[str]
-    Config: ClassVar[type[Config]]
+    Config: ClassVar[type[BaseConfig]]
     KEYMAP: ClassVar[tuple[Key, ...]] = ()
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: BaseConfig) -> None:
         super().__init__()
         self.config: Any = config
 
@@ -72,7 +72,7 @@ class Method(nn.Module, ABC):
         """Tokens in the units of the input: predictions where predicted, the input elsewhere."""
 
     @classmethod
-    def data_defaults(cls, config: Config) -> dict[str, Any]:
+    def data_defaults(cls, config: BaseConfig) -> dict[str, Any]:
         """Settings of the modality that the method's own settings fix (such as the size)."""
         return {}
 

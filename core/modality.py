@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .config import Config
+from .config import Config as BaseConfig
 from .draws import Draws
 from .hashing import sample_id
 from .tokens import Batch, Tokens
@@ -78,9 +78,9 @@ class Modality(ABC):
     """
 
     slug: ClassVar[str]
-    Config: ClassVar[type[Config]]
+    Config: ClassVar[type[BaseConfig]]
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: BaseConfig) -> None:
         self.config: Any = config
 
     @classmethod

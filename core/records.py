@@ -34,7 +34,9 @@ _MEND = "re-run the evaluation that made it, or fetch the record again"
 
 def _frozen(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, Mapping):
-        return MappingProxyType({key: _frozen(inner) for key, inner in value.items()})
+        return MappingProxyType({_frozen(key): _frozen(inner) for key, inner in value.items()})
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise ValueError(f"not a text of whole characters: {ascii(value)}")  # half a UTF-16 pair
     return tuple(_frozen(inner) for inner in value) if isinstance(value, list | tuple) else value
 
 

@@ -9,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import click
-import masquerade
 import pytest
+
+import masquerade
 from masquerade.cli.main import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,7 +141,7 @@ def test_help_ends_with_an_example_that_parses(name: str, command: click.Command
     lines = [line.strip() for line in last.replace("\b", "").strip().splitlines()]
     assert lines[0] == "Example:", f"the help of `{name}` ends with: {last}"
     words = shlex.split(lines[1].rstrip("\\"))
-    assert lines[1].startswith(f"{name} ") or isinstance(command, click.Group)
+    assert f"{lines[1]} ".startswith(f"{name} ") or isinstance(command, click.Group)
     known = dict(COMMAND_TREE)
     depth = max(n for n in range(1, len(words) + 1) if " ".join(words[:n]) in known)
     target = known[" ".join(words[:depth])]

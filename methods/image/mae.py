@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ...core.classifier import ViTClassifier
-from ...core.config import Config as BaseConfig
+from ...core.config import Config
 from ...core.decoders import ViTDecoder
 from ...core.draws import Draws
 from ...core.encoders import ViTEncoder, pool
@@ -35,7 +35,7 @@ from ...modalities.image import Image
 _CHANNELS = 3
 
 
-class Config(BaseConfig):
+class MAEConfig(Config):
     """Settings of MAE; the defaults are ViT-B/16."""
 
     image_size: int = Field(default=224, ge=1)
@@ -52,7 +52,7 @@ class Config(BaseConfig):
     pooling: Literal["mean", "cls"] = "mean"  # of the features; the paper's linear probe: cls
 
     @model_validator(mode="after")
-    def _divides(self) -> "Config":
+    def _divides(self) -> "MAEConfig":
         if self.image_size % self.patch_size:
             raise ValueError(
                 f"image_size {self.image_size} is no multiple of patch_size {self.patch_size}"
@@ -93,7 +93,7 @@ class MAE(Method):
 
     Example:
         >>> import torch
-        >>> model = MAE(Config(image_size=8, patch_size=4, dim=8, depth=1, heads=2,
+        >>> model = MAE(MAE.Config(image_size=8, patch_size=4, dim=8, depth=1, heads=2,
         ...     decoder_dim=8, decoder_depth=1, decoder_heads=2))
         >>> batch = Batch({"image": torch.rand(2, 3, 8, 8)}, ids=torch.arange(2))
         >>> model(batch, Draws(0, batch.ids), StepContext()).prediction.shape
@@ -102,9 +102,9 @@ class MAE(Method):
 
     slug = "mae"
     modality = "image"
-    Config = Config
+    Config = MAEConfig
 
-    def __init__(self, config: Config, *, decoder: bool = True) -> None:
+    def __init__(self, config: MAEConfig, *, decoder: bool = True) -> None:
         super().__init__(config)
         self.encoder = ViTEncoder(
             patch_values=config.patch_values,
@@ -117,7 +117,7 @@ class MAE(Method):
         self.decoder = decoder_of(config) if decoder else None
 
     @classmethod
-    def data_defaults(cls, config: Config) -> dict[str, Any]:  # type: ignore[override]
+    def data_defaults(cls, config: MAEConfig) -> dict[str, Any]:  # type: ignore[override]
         """Images of the trunk's size."""
         return {"size": config.image_size}
 
@@ -222,7 +222,7 @@ class MAE(Method):
 
     @classmethod
     def from_container(
-        cls, container: str, config: Config, shapes: Mapping[str, tuple[int, ...]]
+        cls, container: str, config: MAEConfig, shapes: Mapping[str, tuple[int, ...]]
     ) -> nn.Module:
         """The module that a container's weights fill; `shapes` are those of its weights."""
         if container in ("pretrain", "encoder"):
@@ -240,7 +240,7 @@ def _depth(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> int | None:
     return len(numbers) or None
 
 
-def decoder_of(config: Config) -> ViTDecoder:
+def decoder_of(config: MAEConfig) -> ViTDecoder:
     """The decoder of these settings."""
     return ViTDecoder(
         latent_dim=config.dim,

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from masquerade.benchmarks.opening import open_data
 from masquerade.benchmarks.protocol import TaskData
 from masquerade.benchmarks.subjects import Extraction, ModelSubject
@@ -15,11 +16,11 @@ N_CLASSES = 3
 
 
 def pictures(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(n, 8, 8, 3) uint8 noise around a colour per class, and the labels."""
+    """(n, 8, 8, 3) uint8 noise around a colour per class and picture, and the labels."""
     random = np.random.default_rng(seed)
     labels = np.arange(n) % N_CLASSES
     colours = np.array([[190, 90, 90], [90, 190, 90], [90, 90, 190]])
-    noise = random.integers(-80, 80, (n, 8, 8, 3))
+    noise = random.integers(-80, 80, (n, 8, 8, 3)) + random.normal(0, 40, (n, 1, 1, 3))
     return (colours[labels][:, None, None] + noise).clip(0, 255).astype(np.uint8), labels
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from masquerade.benchmarks import few_shot, finetune, knn, probe
 from masquerade.benchmarks.features import Features, Scaler
 from masquerade.benchmarks.protocol import TaskData

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from masquerade.benchmarks import knn
 from masquerade.benchmarks.features import Features
 

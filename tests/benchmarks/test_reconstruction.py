@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from masquerade.benchmarks.reconstruction import reconstruct, reconstruct_file
 from masquerade.cli.main import call
 from masquerade.core.errors import UsageError, WeightsError
@@ -17,7 +19,6 @@ from masquerade.core.objectives import normalize_patches
 from masquerade.core.tokens import Batch
 from masquerade.core.weights import save_method
 from masquerade.methods.image.mae import MAE
-from PIL import Image
 
 SIDE, PATCH = 32, 8
 

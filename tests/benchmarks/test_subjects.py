@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from masquerade.benchmarks import finetune, knn, probe
 from masquerade.benchmarks.baselines import alarms, baselines_of, run_with_baselines
 from masquerade.benchmarks.opening import open_data, open_subject

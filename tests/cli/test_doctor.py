@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from masquerade.cli.main import call
 from masquerade.core import extras, health
 from masquerade.core.errors import MissingExtra

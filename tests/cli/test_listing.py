@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from masquerade.cli.listing import SECTIONS
 from masquerade.cli.main import call
 from masquerade.cli.output import table

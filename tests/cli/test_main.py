@@ -5,6 +5,7 @@ import sys
 
 import click
 import pytest
+
 from masquerade import __version__
 from masquerade.cli import main as entry
 from masquerade.cli.main import COMMANDS, call

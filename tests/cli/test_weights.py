@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from masquerade.cli.main import call
 from masquerade.core.weights import save_method
 from masquerade.methods import published

@@ -7,6 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+
 from masquerade.core.download import download, fetch_archive, unpack_tar
 from masquerade.core.errors import DataError, MasqueradeError, UsageError
 

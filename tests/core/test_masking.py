@@ -102,7 +102,9 @@ def band_powers(colour: str, sigmas: tuple) -> np.ndarray:
     frequency = np.fft.fftfreq(64)
     radius = np.hypot(frequency[:, None], frequency[None, :])
     edges = [0, 1 / 8, 1 / 4, 3 / 8, 1]
-    bands = [power[(radius >= a) & (radius < b)].sum() for a, b in zip(edges, edges[1:])]
+    bands = [
+        power[(radius >= a) & (radius < b)].sum() for a, b in zip(edges, edges[1:], strict=False)
+    ]
     return np.array(bands) / power.sum()
 
 

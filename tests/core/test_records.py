@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError as PydanticError
+
 from masquerade.core.errors import ValidationError
 from masquerade.core.frames import content_hash
 from masquerade.core.provenance import commit, provenance
@@ -29,7 +31,6 @@ from masquerade.core.records import (
     SubjectBlock,
     parse_record,
 )
-from pydantic import ValidationError as PydanticError
 
 HASH = "0" * 64
 
@@ -66,7 +67,9 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(min_size=1, max_size=20)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | finite | st.text(max_size=10),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )  # fmt: skip
 records = st.builds(
@@ -179,6 +182,8 @@ def test_a_hand_written_nan_is_refused_when_read() -> None:
         ({"seeds": ()}, "at least 1"),
         ({"metrics": {}}, "at least 1"),
         ({"colour": "red"}, "Extra inputs"),
+        ({"settings": {"a": "\ud800"}}, "not a text of whole characters"),
+        ({"settings": {"a": [{"\ud800": 1}]}}, "not a text of whole characters"),
     ],
 )
 def test_claims_out_of_form_are_refused(change: dict, message: str) -> None:

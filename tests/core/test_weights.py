@@ -119,7 +119,7 @@ def test_damaged_files_give_our_error_or_tensors(tmp_path: Path, suffix: str) ->
     else:
         torch.save({"model": STATE}, whole, _use_new_zipfile_serialization=suffix == "pth")
     data, rng, refused = whole.read_bytes(), random.Random(0), 0
-    for _ in range(int(os.environ.get("MASQUERADE_FUZZ", 1000)) // 3):
+    for _ in range(int(os.environ.get("MASQUERADE_FUZZ", "1000")) // 3):
         path.write_bytes(mutate(data, rng))
         try:
             file = read_weights(path)

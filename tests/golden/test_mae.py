@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from masquerade.core.classifier import ViTClassifier
-from masquerade.core.keymap import official_name, to_official
 from masquerade.core.encoders import pool
+from masquerade.core.keymap import official_name, to_official
 from masquerade.core.objectives import patch_mse
 from masquerade.core.positions import interpolate_grid
 from masquerade.core.step import StepContext

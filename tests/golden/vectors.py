@@ -1,4 +1,4 @@
-"""The golden vectors: found by slug, written as the published container, compared array by array."""
+"""Golden vectors: found by slug, written as the published container, compared array by array."""
 
 import json
 import os
@@ -30,7 +30,7 @@ class Golden:
 
 
 def golden_files(slug: str) -> list:
-    """pytest params: a Golden per file of the slug, or one skip that says where they were sought."""
+    """A pytest param per file of the slug, or one skip that says where they were sought."""
     folder = Path(os.environ.get("MASQUERADE_GOLDEN", _HERE.parents[2] / "shared" / "golden"))
     paths = sorted([*folder.glob(f"{slug}.npz"), *folder.glob(f"{slug}_*.npz")])
     if not paths:

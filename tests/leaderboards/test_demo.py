@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from masquerade.cli.main import call
 from masquerade.core.record_store import read_predictions, read_records
 from masquerade.leaderboards import demo

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from masquerade.core.config import build, flatten, tomllib
 from masquerade.core.errors import UsageError
 from masquerade.methods import recipes
@@ -53,6 +54,7 @@ def test_published_pretraining_of_the_card():
 @pytest.mark.parametrize(("recipe", "millions"), ENCODER_M.items())
 def test_encoder_sizes_are_those_of_the_paper(recipe, millions):
     import torch
+
     from masquerade.methods.registry import method
 
     with torch.device("meta"):

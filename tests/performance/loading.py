@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image as Pillow
+
 from masquerade.core.training.loader import Loader
 from masquerade.modalities.image import Image
 from masquerade.modalities.image.embedded import PHOTOGRAPHS, photograph
 from masquerade.modalities.image.packs import pack_images
-from PIL import Image as Pillow
 
 SIZE, BATCH = (500, 375), 32
 

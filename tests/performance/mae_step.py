@@ -16,6 +16,7 @@ from plain import PlainMAE
 
 from masquerade.core.draws import Draws
 from masquerade.core.masking import RandomMasker
+from masquerade.core.objectives import patch_mse
 from masquerade.core.step import StepContext
 from masquerade.core.tokens import Batch
 from masquerade.core.training.compiling import compile_blocks
@@ -54,7 +55,9 @@ class Steps:
     def noise(self) -> torch.Tensor:
         return self.draws().fork("mask").uniform(196)
 
-    def ours(self, *, compiled: bool = False, bf16: bool = False, encoder: bool = False) -> Callable:
+    def ours(
+        self, *, compiled: bool = False, bf16: bool = False, encoder: bool = False
+    ) -> Callable:
         model = make(self.size, self.ratio, self.device)
         model.train()
         optimizer = torch.optim.AdamW(model.parameters(), fused=True, **ADAMW)
@@ -150,8 +153,6 @@ def where_time_goes(steps: Steps) -> None:
         lap("encode")
         prediction = model.decoder(latents, mask)
         lap("decode")
-        from masquerade.core.objectives import patch_mse
-
         loss = patch_mse(prediction, tokens.values, mask)
         lap("loss")
         loss.backward()
@@ -217,7 +218,8 @@ def main() -> None:
             "ours bf16 compiled": steps.ours(bf16=True, compiled=True),
         }
         times = rounds(ways, options.rounds, device)
-        report(f"ViT-{options.size.upper()}/16, ratio {ratio}, batch {options.batch}, step", times, options.batch)
+        title = f"ViT-{options.size.upper()}/16, ratio {ratio}, batch {options.batch}, step"
+        report(title, times, options.batch)
         if ratio == 0.75:
             utilisation(steps, times, options.batch)
             where_time_goes(steps)
@@ -228,7 +230,8 @@ def main() -> None:
             "ours float32": steps.ours(encoder=True),
             "ours bf16": steps.ours(encoder=True, bf16=True),
         }
-        report(f"encoder alone, ratio {ratio}", rounds(alone, options.rounds, device), options.batch)
+        times = rounds(alone, options.rounds, device)
+        report(f"encoder alone, ratio {ratio}", times, options.batch)
 
 
 if __name__ == "__main__":

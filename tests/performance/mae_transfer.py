@@ -8,6 +8,7 @@ PCA; prints the mean of each and the paired differences with their 95 % interval
 """
 
 import argparse
+import json
 import tempfile
 import time
 from pathlib import Path
@@ -43,8 +44,6 @@ def score(subject, data, wanted: list[str]) -> dict:
 
 def last_losses(run: Path, n: int = 50) -> float:
     """The mean training loss of the last steps."""
-    import json
-
     lines = (run / "metrics.jsonl").read_text().splitlines()[-n:]
     return sum(json.loads(line)["loss"] for line in lines) / len(lines)
 
@@ -62,15 +61,12 @@ def one_seed(seed: int, options: argparse.Namespace, folder: Path) -> dict:
     for name in OTHERS:
         text = "random:mae" if name == "random" else name
         found[name] = score(open_subject(text, like=subject, seed=seed), data, options.only)
-    print(
-        f"seed {seed}: {trained_s:.0f} s, last training loss {last_losses(run):.3f}; "
-        + "; ".join(
-            f"{slug} " + " ".join(f"{s} {r[slug].claim.metrics[m].value:.3f}" for s, r in found.items())
-            for slug, _, m in SCORES
-            if slug in options.only
-        ),
-        flush=True,
-    )
+    print(f"seed {seed}: {trained_s:.0f} s, last training loss {last_losses(run):.3f}", end="")
+    for slug, _, metric in SCORES:
+        if slug in options.only:
+            values = [f"{s} {r[slug].claim.metrics[metric].value:.3f}" for s, r in found.items()]
+            print(f"; {slug}", *values, end="")
+    print(flush=True)
     return found
 
 

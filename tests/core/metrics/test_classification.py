@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from masquerade.core.errors import ValidationError
 from masquerade.core.metrics.classification import (
     accuracy,

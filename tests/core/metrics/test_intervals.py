@@ -5,6 +5,7 @@ from math import comb
 
 import numpy as np
 import pytest
+
 from masquerade.core.errors import ValidationError
 from masquerade.core.metrics.intervals import (
     bootstrap_interval,
