@@ -47,6 +47,13 @@ def explained(path: Path) -> Iterator[None]:
         ) from error
 
 
+def _umask() -> int:
+    """The process's mask of permissions; the system tells it only while setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
 def write_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then fsync it and rename it to `path`.
 
@@ -59,6 +66,7 @@ def write_file(path: Path, write: Callable[[Path], object]) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write(temporary)
+            temporary.chmod(0o666 & ~_umask())  # some writers give the owner alone access
             with temporary.open("rb") as handle:
                 os.fsync(handle.fileno())
             temporary.replace(path)

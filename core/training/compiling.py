@@ -23,7 +23,7 @@ def compile_blocks(module: nn.Module) -> int:
     """Compile the repeated blocks in place (parameter names stay) and say how many."""
     blocks = repeated_blocks(module)
     for block in blocks:
-        block.compile()
+        block.compile(fullgraph=True)  # a graph break is an error, not a slow block
     return len(blocks)
 
 

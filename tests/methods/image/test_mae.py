@@ -1,5 +1,7 @@
 """MAE: what section 9 of its card says must hold at small scale."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from masquerade.core.errors import UsageError
 from masquerade.core.masking import Mask
 from masquerade.core.step import StepContext
 from masquerade.core.tokens import Batch
+from masquerade.core.training.compiling import compile_blocks
 from masquerade.methods.image.mae import MAE
 
 TINY = {
@@ -171,3 +174,34 @@ def test_initial_weights_follow_the_card() -> None:
     assert bias.abs().max() <= 48**-0.5
     assert bias.std() > 0.4 * 48**-0.5
     assert model.decoder.mask_token.std().item() == pytest.approx(0.02, rel=0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling for the CPU needs g++")
+def test_compiled_blocks_equal_eager_ones(photos) -> None:
+    """About 40 s on two cores; `compile_blocks` makes a graph break an error."""
+    eager, compiled = tiny(), tiny()
+    assert compile_blocks(compiled) == 4
+    outputs = [model(photos, draws_of(photos), STEP) for model in (eager, compiled)]
+    torch.testing.assert_close(outputs[0].prediction, outputs[1].prediction, rtol=1e-4, atol=1e-4)
+    for output in outputs:
+        output.loss.backward()
+    for (name, one), (_, other) in zip(
+        eager.named_parameters(), compiled.named_parameters(), strict=True
+    ):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_encoder_step_at_75_percent_is_far_cheaper_than_with_all_tokens(photos) -> None:
+    """Card §9.5, counted in FLOPs, so that a busy machine cannot change the answer."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = tiny(dim=64, depth=4)
+    tokens = model.tokenize(photos)
+    mask = model.config.masking(tokens, draws_of(photos), STEP)
+    counts = []
+    for hidden in (mask, None):
+        with FlopCounterMode(display=False) as counter:
+            model.encoder.encode(tokens, hidden)
+        counts.append(counter.get_total_flops())
+    assert counts[0] < 0.3 * counts[1]
