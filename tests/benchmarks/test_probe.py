@@ -28,14 +28,15 @@ def test_predictions_equal_scikit_learn_on_all_columns(width: int) -> None:
         plain = LogisticRegression(C=strength, max_iter=5000, tol=1e-8)
         plain.fit(scaler(train.values), train.labels)
         expected = plain.predict(scaler(test.values))
-        found = LogisticPath(train).predict(test.values, [strength])[0]
+        found = next(LogisticPath(train).predict(test.values, [strength]))
         assert (found == expected).mean() >= 0.995  # the optimizers stop at slightly other points
 
 
 def test_one_class_predicts_it() -> None:
     train = blobs(6, 4, 0)
     one = Features(train.values, np.full(6, 2), train.keys, train.classes)
-    assert LogisticPath(one).predict(train.values, [1.0, 2.0])[1].tolist() == [2] * 6
+    found = list(LogisticPath(one).predict(train.values, [1.0, 2.0]))
+    assert [p.tolist() for p in found] == [[2] * 6] * 2
 
 
 def test_the_split_is_stratified_disjoint_and_of_the_asked_size() -> None:
@@ -69,13 +70,14 @@ def test_the_penalty_is_the_best_on_the_held_out_part() -> None:
     chosen = probe.Probe(probe.Settings()).choose(train, seed=0)
     fit, held = stratified_split(train, 0.2, 0)
     inner, outer = train.take(fit), train.take(held)
-    shares = []
-    for power in probe.Settings().log10_c:
-        model = LogisticRegression(C=10.0**power, max_iter=5000)
-        scaler = Scaler.fit(inner)
-        model.fit(scaler(inner.values), inner.labels)
-        shares.append((model.predict(scaler(outer.values)) == outer.labels).mean())
-    assert chosen == pytest.approx(10.0 ** probe.Settings().log10_c[int(np.argmax(shares))])
+    strengths = [10.0**power for power in probe.Settings().log10_c]
+    path = LogisticPath(inner).predict(outer.values, strengths)
+    shares = [float((predicted == outer.labels).mean()) for predicted in path]
+    # as far as the path goes: to the second strength in a row below the best so far
+    best = [max(shares[: i + 1]) for i in range(len(shares))]
+    ends = [i for i in range(1, len(shares)) if shares[i] < best[i] and shares[i - 1] < best[i - 1]]
+    shares = shares[: ends[0]] if ends else shares
+    assert chosen == strengths[int(np.argmax(shares))]
 
 
 def test_test_labels_change_the_score_but_nothing_that_is_predicted(
