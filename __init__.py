@@ -23,7 +23,21 @@ _PUBLIC = {
     "modality": "modalities.registry",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = [
+    "Batch",
+    "Draws",
+    "Mask",
+    "MasqueradeError",
+    "Method",
+    "Record",
+    "StepContext",
+    "StepOutput",
+    "Tokens",
+    "__version__",
+    "load_method",
+    "method",
+    "modality",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - module attributes are of any type

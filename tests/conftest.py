@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-torch.set_num_threads(2)
+# one thread here and in every process that a test starts: on few, shared cores two OpenMP pools
+# wait on each other for far longer than either computes
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parent.parent
 
 

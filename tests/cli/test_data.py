@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
+
 from masquerade.cli.main import call
 from masquerade.modalities.image.embedded import photograph
-from PIL import Image as Pillow
 
 
 @pytest.fixture

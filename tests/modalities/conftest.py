@@ -1,8 +1,9 @@
 """Real photographs as small arrays, and a folder of them."""
 
 import pytest
-from masquerade.modalities.image.embedded import photograph
 from PIL import Image as Pillow
+
+from masquerade.modalities.image.embedded import photograph
 
 
 def crop(name, width, height, left=60, top=40):

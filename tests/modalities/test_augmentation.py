@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from masquerade.core.draws import Draws
 from masquerade.modalities.image.augmentation import (
     FineTuneAugment,
@@ -150,8 +151,9 @@ def test_mixup_and_cutmix_take_turns_at_random(images):
 
 
 def test_mixing_weight_has_the_beta_distribution():
-    from masquerade.modalities.image.augmentation import _beta
     from scipy.stats import kstest
+
+    from masquerade.modalities.image.augmentation import _beta
 
     uniform = draws([0]).uniform(500)[0].tolist()
     assert kstest([_beta(u, 0.8) for u in uniform], "beta", args=(0.8, 0.8)).pvalue > 0.01

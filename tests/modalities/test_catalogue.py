@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from masquerade.core.errors import DataError, UsageError
 from masquerade.modalities.catalogue import CATALOGUE, resolve_data
 
@@ -36,8 +37,9 @@ def test_photos_crops_are_32_squares_that_show_something(photos):
 
 
 def test_photos_take_train_left_and_test_right():
-    from masquerade.modalities.image.embedded import _crop
     from PIL import Image as Pillow
+
+    from masquerade.modalities.image.embedded import _crop
 
     ramp = np.broadcast_to(
         (np.arange(400) * 255 // 399).astype(np.uint8)[None, :, None], (320, 400, 3)

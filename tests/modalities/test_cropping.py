@@ -8,10 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image as Pillow
+
 from masquerade.core.draws import Draws
 from masquerade.modalities.image.cropping import centre, cut, random_box, reduction, whole
 from masquerade.modalities.image.decoding import Encoded, Picture
-from PIL import Image as Pillow
 
 RATIO = (3 / 4, 4 / 3)
 

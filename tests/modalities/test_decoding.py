@@ -4,9 +4,10 @@ import io
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
+
 from masquerade.core.errors import DataError
 from masquerade.modalities.image.decoding import Encoded, Picture
-from PIL import Image as Pillow
 
 
 def encoded(image, **options):

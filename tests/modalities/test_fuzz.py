@@ -11,10 +11,11 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
+
 from masquerade.core.errors import DataError
 from masquerade.modalities.image import Image
 from masquerade.modalities.image.decoding import Encoded, Picture
-from PIL import Image as Pillow
 
 pytestmark = pytest.mark.slow
 MUTATIONS = int(os.environ.get("MASQUERADE_FUZZ", "1000"))

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image as Pillow
+
 from masquerade.core.config import build
 from masquerade.core.draws import Draws
 from masquerade.core.errors import UsageError
@@ -10,7 +12,6 @@ from masquerade.core.modality import Sample
 from masquerade.core.tokens import Batch, Tokens
 from masquerade.modalities.image import Image
 from masquerade.modalities.image.packs import pack_images
-from PIL import Image as Pillow
 
 from .test_sources import write_npz, write_shards
 

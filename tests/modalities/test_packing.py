@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
+
 from masquerade.core.errors import DataError, MasqueradeError, UsageError
 from masquerade.modalities import packing
 from masquerade.modalities.image import Image
 from masquerade.modalities.image.packs import damaged_files, pack_images
-from PIL import Image as Pillow
 
 from .test_sources import write_npz
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from masquerade.core.errors import UsageError
 from masquerade.modalities.image.patches import patchify, unpatchify
 

@@ -8,10 +8,11 @@ import tarfile
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
+
 from masquerade.core.errors import DataError
 from masquerade.modalities.image import Image
 from masquerade.modalities.image.packs import pack_images
-from PIL import Image as Pillow
 
 
 def add(tar, name, data, **facts):

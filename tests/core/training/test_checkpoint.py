@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from masquerade.core.errors import DataError, MasqueradeError, UsageError
 from masquerade.core.training.checkpoint import CheckpointStore
 from masquerade.core.training.jsonl import JsonLines

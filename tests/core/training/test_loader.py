@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+
 from masquerade.core.config import Config
 from masquerade.core.draws import Draws
 from masquerade.core.errors import DataError, UsageError

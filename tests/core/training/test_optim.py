@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from masquerade.core.encoders import ViTEncoder
 from masquerade.core.errors import UsageError
 from masquerade.core.training.compiling import compile_blocks, repeated_blocks, wants_compile
@@ -18,7 +20,6 @@ from masquerade.core.training.lars import Lars
 from masquerade.core.training.optim import layer_scale_groups, make_optimizer, set_lr
 from masquerade.core.training.schedule import lr_at, lr_at_step
 from masquerade.core.training.settings import OptimSettings, TrainSettings
-from torch import nn
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from masquerade.core.errors import DataError, UsageError, WeightsError
 from masquerade.core.weights import read_weights
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from masquerade.core.errors import MasqueradeError, UsageError
 from masquerade.core.training.trainer import micro_batches, step_seed
 

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import torch
+from torch import nn
+
 from masquerade.core.config import Config
 from masquerade.core.draws import Draws
 from masquerade.core.method import Method, StepOutput
@@ -17,7 +19,6 @@ from masquerade.core.training.distributed import joined
 from masquerade.core.training.run_folder import RunFolder
 from masquerade.core.training.settings import OptimSettings, TrainSettings
 from masquerade.core.training.trainer import Trainer
-from torch import nn
 
 N_SAMPLES, WIDTH = 192, 12
 
