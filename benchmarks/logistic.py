@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from .features import Features, Scaler
 
 _MAX_ITERATIONS = 300
-_SMALL = 1 << 20  # values; below, threads wait for each other longer than they work
 
 
 def stratified_split(
@@ -89,9 +88,9 @@ class LogisticPath:
             return
         model = LogisticRegression(max_iter=_MAX_ITERATIONS, warm_start=True)
         for strength in strengths:
-            # 1437 × 96 on a busy machine: 0.2 s with one thread, 24 s with two (measured 2026-11)
-            threads = 1 if self._rows.size < _SMALL else None
-            with warnings.catch_warnings(), threadpool_limits(threads):
+            # on a busy machine threads wait for each other longer than they work: one thread took
+            # 0.2 s where two took 24 s (1437 × 96), and half as long at 4000 × 3072 (2026-11)
+            with warnings.catch_warnings(), threadpool_limits(1):
                 # a weak penalty may stop at the limit: still a classifier, judged by its score
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 model.set_params(C=strength).fit(self._rows, self._labels)
