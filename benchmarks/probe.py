@@ -1,7 +1,8 @@
 """Linear probe: logistic regression on frozen, standardised features.
 
-The penalty is chosen on a fifth of the *train* split, drawn anew for each seed; then the whole
-train split is fitted. Test labels are used by `score` alone.
+Standardised by the train split's features. The penalty is chosen on a fifth of the *train* split,
+drawn anew for each seed; then the whole train split is fitted. Test labels are used by `score`
+alone.
 """
 
 # N train samples, M test samples, D width.
@@ -18,7 +19,7 @@ from ..core.metrics.classification import accuracy
 from ..core.records import Metric
 from .classification import accuracy_metrics, classifier_for, prediction_rows, split_features
 from .features import Features
-from .logistic import LogisticPath, stratified_split
+from .logistic import Logistic, stratified_split
 from .protocol import Identity, Result, Stopwatch, TaskData, make_result
 
 if TYPE_CHECKING:
@@ -42,11 +43,21 @@ class Settings(Config):
     seeds: int = Field(default=3, ge=1)  # inner splits
     seed: int = Field(default=0, ge=0)  # the first one
     held_share: float = Field(default=0.2, gt=0, lt=1)  # of train, to choose the penalty on
-    log10_c: Annotated[tuple[float, ...], Field(min_length=1)] = (-6, -5, -4, -3, -2, -1, 0, 1, 2)
+    # penalties λ of mean cross entropy + λ/2 ‖w‖², tried from strong to weak
+    log10_penalty: Annotated[tuple[float, ...], Field(min_length=1)] = (
+        1,
+        0,
+        -1,
+        -2,
+        -3,
+        -4,
+        -5,
+        -6,
+    )
 
 
 class Probe:
-    """Fits probes of one train set; a strength chosen twice is fitted once.
+    """Fits probes of one train set; a penalty chosen twice is fitted once.
 
     Args:
         settings: how.
@@ -54,37 +65,42 @@ class Probe:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._strengths = [10.0**power for power in sorted(settings.log10_c)]
+        self._penalties = [10.0**power for power in sorted(settings.log10_penalty, reverse=True)]
+        self._model: Logistic | None = None
         self._done: dict[float, NDArray[np.int64]] = {}
-        self.chosen: list[float] = []
 
     def choose(self, train: Features, seed: int) -> float:
-        """The inverse penalty C with the best held-out accuracy (ties: the stronger penalty).
+        """The penalty with the best held-out accuracy (ties: the stronger one).
 
-        The path from strong to weak ends after two strengths in a row below the best: the weak
-        end takes nearly all the time and is where wide features overfit.
+        Fits go from the strongest penalty to the weakest, each from the weights of the one
+        before, and end after two in a row below the best.
         """
+        model = self._model_of(train)
         fit, held = stratified_split(train, self._settings.held_share, seed)
-        inner, outer = train.take(fit), train.take(held)
-        best, chosen, below = -1.0, self._strengths[0], 0
-        path = LogisticPath(inner).predict(outer.values, self._strengths)
-        for strength, predicted in zip(self._strengths, path, strict=False):
-            score = accuracy(outer.classes_of, predicted)
-            below = below + 1 if score < best else 0
-            if score > best:
-                best, chosen = score, strength
+        best, chosen, below = -1.0, self._penalties[0], 0
+        weights = None
+        for penalty in self._penalties:
+            weights = model.fit(fit, penalty, weights)
+            found = accuracy(train.classes_of[held], model.predict_rows(weights, held))
+            below = below + 1 if found < best else 0
+            if found > best:
+                best, chosen = found, penalty
             if below == _PATIENCE:
                 break
         return chosen
 
     def __call__(self, train: Features, test: NDArray[np.float32], seed: int) -> NDArray[np.int64]:
         """(M,) predicted classes of test features (M, D)."""
-        strength = self.choose(train, seed)
-        self.chosen.append(strength)
-        if strength not in self._done:
-            path = LogisticPath(train)
-            self._done[strength] = next(path.predict(test, [strength]))
-        return self._done[strength]
+        penalty = self.choose(train, seed)
+        if penalty not in self._done:
+            model = self._model_of(train)
+            weights = model.fit(np.arange(len(train)), penalty)
+            self._done[penalty] = model.predict(weights, test)
+        return self._done[penalty]
+
+    def _model_of(self, train: Features) -> Logistic:
+        self._model = self._model or Logistic(train)
+        return self._model
 
 
 def run(subject: "Subject", data: TaskData, settings: Settings) -> Result:

@@ -3,7 +3,10 @@
 # n samples, B global batch size, S = n // B steps per epoch, R ranks.
 
 import logging
+import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -196,7 +199,7 @@ class Loader:
             num_workers=self.workers,
             collate_fn=_as_is,
             pin_memory=self.device.type == "cuda",
-            worker_init_fn=_quiet_worker,
+            worker_init_fn=_start_worker,
             multiprocessing_context=self._start_method if self.workers else None,
         )
         results = iter(loader)
@@ -243,6 +246,18 @@ def _as_is(result: Any) -> Any:  # noqa: ANN401 - DataLoader's own collation is 
     return result
 
 
-def _quiet_worker(_: int) -> None:
-    """Ctrl-C is for the main process, which ends the workers; DataLoader sets one thread each."""
+def _start_worker(_: int) -> None:
+    """Leave Ctrl-C to the main process, which ends the workers, and never outlive it.
+
+    DataLoader's own watch compares parent ids from the worker's start on, so it misses a main
+    process that was killed before; the pipe that multiprocessing keeps to the parent cannot.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: Any) -> None:  # noqa: ANN401 - multiprocessing's private ParentProcess
+    parent.join()
+    os._exit(1)

@@ -48,8 +48,8 @@ def last_losses(run: Path, n: int = 50) -> float:
     return sum(json.loads(line)["loss"] for line in lines) / len(lines)
 
 
-def one_seed(seed: int, options: argparse.Namespace, folder: Path) -> dict:
-    """Subject → benchmark → record, for one pre-training seed."""
+def one_seed(seed: int, options: argparse.Namespace, folder: Path, fixed: dict) -> dict:
+    """Subject → benchmark → record, for one pre-training seed; `fixed` keeps what no seed moves."""
     data = open_data(options.data)
     settings = [*options.set, f"train.seed={seed}", "train.device=cpu"]
     run = folder / f"seed-{seed}"
@@ -57,10 +57,15 @@ def one_seed(seed: int, options: argparse.Namespace, folder: Path) -> dict:
     pretrain(resolve("mae", options.recipe, settings), data.train, run, progress=False)
     trained_s = time.perf_counter() - start
     subject = open_subject(str(run))
-    found = {"mae": score(subject, data, options.only)}
-    for name in OTHERS:
-        text = "random:mae" if name == "random" else name
-        found[name] = score(open_subject(text, like=subject, seed=seed), data, options.only)
+    untrained = open_subject("random:mae", like=subject, seed=seed)
+    found = {
+        "mae": score(subject, data, options.only),
+        "random": score(untrained, data, options.only),
+    }
+    for name in ("raw", "pca"):
+        if name not in fixed:
+            fixed[name] = score(open_subject(name, like=subject), data, options.only)
+        found[name] = fixed[name]
     print(f"seed {seed}: {trained_s:.0f} s, last training loss {last_losses(run):.3f}", end="")
     for slug, _, metric in SCORES:
         if slug in options.only:
@@ -102,7 +107,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         seeds = range(options.first_seed, options.first_seed + options.seeds)
-        found = [one_seed(seed, options, options.out or Path(folder)) for seed in seeds]
+        fixed: dict = {}
+        found = [one_seed(seed, options, options.out or Path(folder), fixed) for seed in seeds]
     report(found)
 
 

@@ -234,8 +234,10 @@ def test_no_worker_outlives_its_iterator():
     assert len(children()) == before
 
 
+# a shell's background job ignores Ctrl-C and hands that on: the program asks for it again
 PROGRAM = """
-import sys, time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from masquerade.core.training.loader import Loader
 from masquerade.modalities.catalogue import resolve_data
 from masquerade.modalities.image import Image
@@ -264,7 +266,7 @@ def test_ctrl_c_or_kill_leaves_no_process(how):
         os.killpg(program.pid, signal.SIGINT)  # as a terminal does
     else:
         program.kill()
-    _, errors = program.communicate(timeout=30)
+    _, errors = program.communicate(timeout=60)
     if how == signal.SIGINT:
         assert errors.count("Traceback") == 1  # the main process's own, none of the workers
     gone, alive = psutil.wait_procs(workers, timeout=20)
