@@ -54,7 +54,9 @@ def one_seed(seed: int, options: argparse.Namespace, folder: Path, fixed: dict) 
     settings = [*options.set, f"train.seed={seed}", "train.device=cpu"]
     run = folder / f"seed-{seed}"
     start = time.perf_counter()
-    pretrain(resolve("mae", options.recipe, settings), data.train, run, progress=False)
+    done = pretrain(resolve("mae", options.recipe, settings), data.train, run, progress=False)
+    if not done.finished:
+        raise SystemExit(f"stopped after step {done.step}; the same command with --out goes on")
     trained_s = time.perf_counter() - start
     subject = open_subject(str(run))
     untrained = open_subject("random:mae", like=subject, seed=seed)
