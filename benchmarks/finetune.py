@@ -165,6 +165,7 @@ def fine_tuned(subject: ModelSubject, data: TaskData, settings: Settings, seed: 
     from ..core.training.loader import Loader
     from ..core.training.optim import set_lr
     from ..core.training.schedule import lr_at
+    from ..core.training.trainer import step_seed
 
     how = subject.extraction
     loader = Loader(
@@ -184,7 +185,7 @@ def fine_tuned(subject: ModelSubject, data: TaskData, settings: Settings, seed: 
                 step / per_epoch, lr=peak, min_lr=settings.min_lr,
                 warmup_epochs=settings.warmup_epochs, epochs=settings.epochs,
             ))  # fmt: skip
-            torch.manual_seed(_step_seed(seed, step))  # drop path
+            torch.manual_seed(step_seed(seed, step, rank=0))  # drop path
             loss = _loss(classifier, batch, settings, seed, step)
             if not torch.isfinite(loss):
                 raise ValidationError(
@@ -199,9 +200,8 @@ def fine_tuned(subject: ModelSubject, data: TaskData, settings: Settings, seed: 
 
 
 def _optimizer(model: "ViTClassifier", settings: Settings) -> "Optimizer":
-    import torch
-
-    from ..core.training.optim import layer_scale_groups
+    from ..core.training.optim import layer_scale_groups, make_optimizer
+    from ..core.training.settings import OptimSettings
 
     groups = layer_scale_groups(
         model.named_parameters(),
@@ -210,7 +210,7 @@ def _optimizer(model: "ViTClassifier", settings: Settings) -> "Optimizer":
         layer_id=model.layer_id,
         no_decay=model.no_decay,
     )
-    return torch.optim.AdamW(groups, lr=0.0, betas=settings.betas)
+    return make_optimizer(groups, OptimSettings(optimizer="adamw", betas=settings.betas))
 
 
 def _loss(
@@ -242,10 +242,3 @@ def _loss(
     with torch.autocast(images.device.type, torch.bfloat16, settings.precision == "bf16"):
         logits = classifier.logits(replace(batch, inputs={"image": images}))
     return cross_entropy(logits.float(), targets)
-
-
-def _step_seed(seed: int, step: int) -> int:
-    """A torch seed of its own for each (seed, step)."""
-    from ..core.hashing import sample_id
-
-    return sample_id(f"{seed}/{step}")
