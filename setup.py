@@ -57,7 +57,14 @@ setup(
         for folder in FOLDERS
         for p in [folder, *(f"{folder}.{q}" for q in find_packages(str(ROOT / folder)))]
     ],
-    package_data={"masquerade": ["py.typed", "recipes/*.toml"]},
+    package_data={
+        "masquerade": [
+            "py.typed",
+            "recipes/*.toml",
+            "modalities/image/faces/weights/*",
+            "generators/vec2face/weights/*",
+        ]
+    },
     install_requires=BASE,
     extras_require=EXTRAS,
     cmdclass={"build_py": BuildPackage},

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from ..core.modality import Modality
 
 BUILT_IN = ("chance", "raw", "pca")
-_LATER = ("face-api", "dlib", "pca-lda")
-_FORMS = "a run folder, a weights file, random:METHOD[@RECIPE], raw, pca, chance"
+FACES = ("face-api", "pca-lda", "dlib")
+_FORMS = (
+    "a run folder, a weights file, random:METHOD[@RECIPE], raw, pca, chance, "
+    f"{', '.join(FACES)}, onnx:FILE"
+)
 
 
 def open_subject(
@@ -38,7 +41,8 @@ def open_subject(
     """The subject that a user names.
 
     Args:
-        text: a run folder, a weights file, `random:METHOD[@RECIPE]`, `raw`, `pca`, `chance`.
+        text: a run folder, a weights file, `random:METHOD[@RECIPE]`, `raw`, `pca`, `chance`; of
+            faces `face-api`, `pca-lda`, `dlib`, `onnx:FILE`.
         extraction: how features are computed.
         like: the scored subject, when this one is its baseline: the input is prepared in the same
             way, and `random:METHOD` without a recipe has the same settings as its model.
@@ -59,12 +63,13 @@ def open_subject(
         return built_in[text](adapter, how)
     if name == "random" and rest:
         return _random(rest, how, like, seed, own)
+    if text in FACES or (name == "onnx" and rest):
+        return _faces(text, how, own)
     if Path(text).exists():
         return _model(Path(text), how, own)
-    if name == "onnx" or text in _LATER:
-        raise UsageError(f"the subject '{text}' is not there yet", f"there is: {_FORMS}")
     raise UsageError(
-        f"no subject '{text}': expected {_FORMS}", nearest(text, [*BUILT_IN, "random:mae"])
+        f"no subject '{text}': expected {_FORMS}",
+        nearest(text, [*BUILT_IN, *FACES, "random:mae"]),
     )
 
 
@@ -118,10 +123,21 @@ def _modality(slug: str, settings: Mapping[str, Any]) -> "Modality":
     return adapter(build(adapter.Config, {**whole, **settings}, "data"))
 
 
-def _model(path: Path, how: Extraction, own: Mapping[str, Any]) -> ModelSubject:
+def _faces(text: str, how: Extraction, own: Mapping[str, Any]) -> Subject:
+    """A face extractor."""
+    from ..modalities.image.faces.embedders import open_embedder
+    from .face_subjects import EmbedderSubject
+
+    return EmbedderSubject(open_embedder(text, how.device), how, own)
+
+
+def _model(path: Path, how: Extraction, own: Mapping[str, Any]) -> Subject:
     """A run folder's or weights file's model, with the preprocessing that it was trained with."""
     from ..methods.weights import load_method
+    from ..modalities.image.faces.embedders import face_net_of
 
+    if face_net_of(path) is not None:
+        return _faces(str(path), how, own)
     method = load_method(path)
     run = _run_settings(path)
     data = {**run.get("data", {}), **own}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .data_synthesized import export, inspect_synthesized, synthesized, verify_synthesized
 from .output import emit_json, note, table
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 _STRICT = click.option("--strict", is_flag=True, help="Stop at the first damaged file.")
-_SHOWN = 20  # damaged files named on the screen; --json names all
+_SHOWN = 20  # damaged files or rejects named on the screen; --json names all
 
 
 @click.group()
@@ -26,6 +27,9 @@ def data() -> None:
     Example:
       masquerade data inspect photos
     """
+
+
+data.add_command(export)
 
 
 @data.command("list")
@@ -63,6 +67,9 @@ def inspect(name_or_path: str, as_json: bool) -> None:
     """
     from ..modalities.catalogue import resolve_data
 
+    if (folder := synthesized(name_or_path)) is not None:
+        inspect_synthesized(folder, as_json)
+        return
     source = resolve_data(name_or_path)
     facts = _facts(source)
     if as_json:
@@ -106,6 +113,9 @@ def verify(name_or_path: str, as_json: bool) -> None:
     from ..modalities.catalogue import resolve_data
     from ..modalities.image.packs import damaged_files
 
+    if (folder := synthesized(name_or_path)) is not None:
+        verify_synthesized(folder, as_json)
+        return
     source = resolve_data(name_or_path)
     damaged = damaged_files(source, _progress("verify"))
     if as_json:
@@ -163,6 +173,58 @@ def pack(name_or_path: str, out: Path, size: int | None, strict: bool, as_json: 
         click.echo(f"packed {facts['samples']} samples into {out}, left out {len(damaged)}")
 
 
+@prepare.command("faces")
+@click.argument("name_or_path", metavar="DATA")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The new folder.")
+@click.option("--template", default="arcface-112", show_default=True,
+              help="The crop: arcface-112 or dlib-150.")  # fmt: skip
+@click.option("--detector", default="mtcnn", show_default=True,
+              help="mtcnn, dlib-hog or insightface:MODEL (an ONNX file or a pack).")  # fmt: skip
+@click.option("--smallest", default=24, show_default=True, type=click.IntRange(1),
+              help="Reject faces whose box has a side of fewer pixels.")  # fmt: skip
+@_STRICT
+@_JSON
+def faces(
+    name_or_path: str, out: Path, template: str, detector: str, smallest: int, strict: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Find the main face of every picture and align it by five landmarks.
+
+    Writes DIR/<identity>/<name>.png, rejects.tsv (pictures without a good face, damaged files)
+    and faces.json. Broken off, the same command goes on where it stopped. A damaged file is
+    named and left out, or stops the command with --strict.
+
+    \b
+    Example:
+      masquerade data prepare faces people --out people112 --template arcface-112
+    """
+    from ..modalities.catalogue import resolve_data
+    from ..modalities.image.faces.detectors import open_detector
+    from ..modalities.image.faces.prepare import REJECTS, PrepareSettings, prepare_faces
+    from ..modalities.image.faces.templates import template as named
+
+    crop = named(template)
+    done = prepare_faces(
+        resolve_data(name_or_path, "image"), out, crop, open_detector(detector),
+        PrepareSettings(smallest_px=smallest), strict=strict, progress=_progress("faces"),
+    )  # fmt: skip
+    _name_all("rejected", [f"{key}: {reason}" for key, reason in done.rejects])
+    if as_json:
+        emit_json({
+            "out": str(out),
+            "template": template,
+            "faces": done.n_faces,
+            "identities": done.n_identities,
+            "rejects": [{"key": key, "reason": reason} for key, reason in done.rejects],
+            "hash": done.hash,
+        })  # fmt: skip
+    else:
+        click.echo(
+            f"aligned {done.n_faces} faces of {done.n_identities} identities into {out} "
+            f"({template}), rejected {len(done.rejects)} ({out / REJECTS})"
+        )
+
+
 @data.command()
 @click.argument("name")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A folder.")
@@ -193,10 +255,14 @@ def get(name: str, out: Path, as_json: bool) -> None:
 
 
 def _name_damaged(damaged: list[tuple[str, str]]) -> None:
-    for _, reason in damaged[:_SHOWN]:
-        note(f"damaged: {reason}")
-    if len(damaged) > _SHOWN:
-        note(f"… and {len(damaged) - _SHOWN} more")
+    _name_all("damaged", [reason for _, reason in damaged])
+
+
+def _name_all(what: str, lines: list[str]) -> None:
+    for line in lines[:_SHOWN]:
+        note(f"{what}: {line}")
+    if len(lines) > _SHOWN:
+        note(f"… and {len(lines) - _SHOWN} more")
 
 
 def _progress(what: str) -> Callable[[Iterable[int]], Iterable[int]]:

@@ -32,8 +32,9 @@ def _modalities() -> Rows:
 
 def _generators() -> Rows:
     from ..core.registry import known
+    from ..generators.registry import GENERATORS
 
-    return [{"slug": slug, "module": at} for slug, at in known("generators", {}).items()]
+    return [{"slug": slug, "module": at} for slug, at in known("generators", GENERATORS).items()]
 
 
 def _benchmarks() -> Rows:

@@ -21,6 +21,7 @@ COMMANDS = {
     "pretrain": ("pretrain:pretrain", "Pre-train a method; the same command again resumes it."),
     "reconstruct": ("reconstruct:reconstruct", "See a model fill the gaps of your own picture."),
     "embed": ("embed:embed", "Write the features of a data set to a Parquet file."),
+    "synthesize": ("synthesize:synthesize", "Make a labelled data set of any size; resumable."),
     "evaluate": ("evaluate:evaluate", "Score a model: one record with 95 % intervals."),
     "weights": ("weights:weights", "Import, export, inspect and get weights files."),
     "data": ("data:data", "List, inspect, verify, pack and get data sets."),

@@ -3,6 +3,7 @@
 # B samples, N tokens, V visible, D width, P values of a patch.
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -116,6 +117,23 @@ class ViTEncoder(nn.Module):
         return interpolate_grid(self.positions, (old_rows, old_columns), (rows, columns))
 
 
-def pool(latents: Tensor, how: str) -> Tensor:
-    """(B, D) of (B, 1 + N, D): the mean of the tokens ("mean") or the class token ("cls")."""
-    return latents[:, 1:].mean(1) if how == "mean" else latents[:, 0]
+Pooling = Literal["mean", "mean_std", "cls"]
+
+
+def pool(latents: Tensor, how: Pooling) -> Tensor:
+    """One vector per sample of (B, 1 + N, D) latents.
+
+    Args:
+        latents: the class token first, then the N tokens.
+        how: "mean" of the tokens; "mean_std", their mean and standard deviation side by side
+            (statistics pooling: Snyder et al., 2018), which keeps how varied a sample is; "cls".
+
+    Returns:
+        (B, D), or (B, 2 D) for "mean_std".
+    """
+    if how == "cls":
+        return latents[:, 0]
+    tokens = latents[:, 1:]
+    if how == "mean":
+        return tokens.mean(1)
+    return torch.cat([tokens.mean(1), tokens.std(1, correction=0)], dim=1)

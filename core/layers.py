@@ -9,6 +9,14 @@ from torch.nn import functional as F
 LN_EPS = 1e-6  # every transformer here uses it, as the masked autoencoder does
 
 
+def drop(x: Tensor, rate: float, training: bool) -> Tensor:
+    """`x` with values zeroed at `rate` and the rest scaled by 1/(1 − rate), in training only.
+
+    It draws from torch's generator, which the trainer seeds at each step.
+    """
+    return F.dropout(x, rate) if training and rate else x
+
+
 class DropPath(nn.Module):
     """Drop whole samples of a residual branch with probability `rate` (Huang et al., 2016).
 
@@ -28,13 +36,17 @@ class DropPath(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention with one fused qkv projection (rows in the order q, k, v)."""
+    """Self-attention with one fused qkv projection (rows in the order q, k, v).
 
-    def __init__(self, dim: int, heads: int) -> None:
+    `dropout` is the rate at which attention weights, and values of the output, are dropped.
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         if dim % heads:
             raise ValueError(f"width {dim} does not divide into {heads} heads")
         self.heads = heads
+        self.dropout = dropout
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
@@ -45,7 +57,7 @@ class Attention(nn.Module):
     def attend(self, qkv: Tensor, bias: Tensor | None = None) -> Tensor:
         """The output for projected (B, N, 3D) queries, keys and values."""
         q, k, v = self._split(qkv, 3)
-        return self._merge(F.scaled_dot_product_attention(q, k, v, attn_mask=bias))
+        return self._merge(self._dot_product(q, k, v, bias))
 
     def attend_from(self, queries: Tensor, x: Tensor) -> Tensor:
         """The output at `queries` (B, Q, D) only, attending to all of `x` (B, N, D): (B, Q, D)."""
@@ -53,7 +65,11 @@ class Attention(nn.Module):
         weight, offset = self.qkv.weight, self.qkv.bias
         (q,) = self._split(F.linear(queries, weight[:dim], offset[:dim]), 1)
         k, v = self._split(F.linear(x, weight[dim:], offset[dim:]), 2)
-        return self._merge(F.scaled_dot_product_attention(q, k, v))
+        return self._merge(self._dot_product(q, k, v))
+
+    def _dot_product(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+        rate = self.dropout if self.training else 0.0
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=rate)
 
     def _split(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
         """(B, N, parts·D) → `parts` tensors (B, H, N, D/H)."""
@@ -61,7 +77,7 @@ class Attention(nn.Module):
 
     def _merge(self, x: Tensor) -> Tensor:
         """(B, H, N, D/H) → (B, N, D), projected."""
-        return self.proj(x.transpose(1, 2).flatten(2))
+        return drop(self.proj(x.transpose(1, 2).flatten(2)), self.dropout, self.training)
 
 
 class CrossAttention(nn.Module):
@@ -84,16 +100,18 @@ class CrossAttention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Linear, exact GELU, Linear."""
+    """Linear, exact GELU, Linear, with dropout after GELU and after the last one."""
 
-    def __init__(self, dim: int, hidden: int) -> None:
+    def __init__(self, dim: int, hidden: int, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = dropout
         self.fc1 = nn.Linear(dim, hidden)
         self.fc2 = nn.Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, D) → (…, D)."""
-        return self.fc2(F.gelu(self.fc1(x)))
+        hidden = drop(F.gelu(self.fc1(x)), self.dropout, self.training)
+        return drop(self.fc2(hidden), self.dropout, self.training)
 
 
 class Block(nn.Module):
@@ -104,12 +122,19 @@ class Block(nn.Module):
         torch.Size([1, 3, 8])
     """
 
-    def __init__(self, dim: int, heads: int, mlp_ratio: float = 4, drop_path: float = 0) -> None:
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        mlp_ratio: float = 4,
+        drop_path: float = 0,
+        dropout: float = 0,
+    ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=LN_EPS)
-        self.attn = Attention(dim, heads)
+        self.attn = Attention(dim, heads, dropout)
         self.norm2 = nn.LayerNorm(dim, eps=LN_EPS)
-        self.mlp = MLP(dim, int(dim * mlp_ratio))
+        self.mlp = MLP(dim, int(dim * mlp_ratio), dropout)
         self.drop_path = DropPath(drop_path)
 
     def forward(

@@ -3,7 +3,7 @@
 # B samples, N tokens, M predicted tokens, D width.
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -25,12 +25,15 @@ class StepOutput:
     Attributes:
         loss: scalar float32.
         parts: named scalars that the loss is made of, for the log.
+        adversary_loss: scalar float32, the loss of `Method.ADVERSARY`, whose gradient must touch
+            nothing else, as `loss` must not touch the adversary; or None.
         prediction: (B, M, D) at `mask.predict`, or None.
         mask: what was hidden and predicted, or None.
     """
 
     loss: Tensor
     parts: Mapping[str, Tensor] = field(default_factory=dict)
+    adversary_loss: Tensor | None = None
     prediction: Tensor | None = None
     mask: Mask | None = None
 
@@ -45,12 +48,15 @@ class Method(nn.Module, ABC):
         modality: the slug of its modality.
         Config: its settings class.
         KEYMAP: official key → our key, both ways.
+        ADVERSARY: the name of the sub-module that is trained against the method (a discriminator).
+            Its learning rate is constant and its gradient is clipped apart.
     """
 
     slug: ClassVar[str]
     modality: ClassVar[str]
     Config: ClassVar[type[BaseConfig]]
     KEYMAP: ClassVar[tuple[Key, ...]] = ()
+    ADVERSARY: ClassVar[str | None] = None
 
     def __init__(self, config: BaseConfig) -> None:
         super().__init__()
@@ -75,6 +81,10 @@ class Method(nn.Module, ABC):
     def data_defaults(cls, config: BaseConfig) -> dict[str, Any]:
         """Settings of the modality that the method's own settings fix (such as the size)."""
         return {}
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Called once before a new run's first step, with one pass over the training data as
+        evaluation sees it: statistics that the method keeps. Does nothing by default."""  # noqa: D205, D209
 
     def after_step(self, step: StepContext) -> None:
         """Called after each optimizer step (teachers, queues); does nothing by default."""

@@ -23,6 +23,8 @@ from .hashing import sha256_file
 
 FORMAT = "masquerade-weights/1"
 _WRAPPERS = ("model", "state_dict", "module")  # keys under which published files keep the weights
+# of models that consist of several, each under a key of its own
+_PARTS = ("model_vec2face", "model_disc", "pose_model")
 _MAX_EXPANSION = 4  # a checkpoint's archive is stored, not compressed: more is a bomb
 
 
@@ -134,7 +136,10 @@ def _refuse_bomb(path: Path) -> None:
 
 
 def _unwrap(path: Path, content: Any) -> WeightsFile:  # noqa: ANN401 - whatever the file holds
-    """The state dict inside {'model': …, 'optimizer': …} or bare."""
+    """The state dict inside {'model': …, 'optimizer': …}, in several named parts, or bare.
+
+    Parts such as {'model_vec2face': …, 'model_disc': …} give names "part/parameter".
+    """
     extras: tuple[str, ...] = ()
     if isinstance(content, Mapping):
         for wrapper in _WRAPPERS:
@@ -142,6 +147,11 @@ def _unwrap(path: Path, content: Any) -> WeightsFile:  # noqa: ANN401 - whatever
                 extras = tuple(str(key) for key in content if key != wrapper)
                 content = content[wrapper]
                 break
+        else:
+            parts = {k: v for k, v in content.items() if k in _PARTS and isinstance(v, Mapping)}
+            if parts:
+                extras = tuple(str(key) for key in content if key not in parts)
+                content = {f"{k}/{name}": v for k, p in parts.items() for name, v in p.items()}
     if not isinstance(content, Mapping) or not content:
         raise WeightsError(f"{path} holds no state dict", "name a file of model weights")
     wrong = next((key for key, value in content.items() if not isinstance(value, Tensor)), None)

@@ -61,6 +61,8 @@ def pretrain(
     torch.manual_seed(train.seed)
     method = cls(settings.method)
     with RunFolder(out, run_config(resolved, source), main=world.main, runtime=_RUNTIME) as run:
+        if type(method).fit is not Method.fit and not (out / "latest").exists():
+            method.to(world.device).fit(loader.once())
         trainer = Trainer(
             method, loader, run, settings.optim, train,
             world=world, picture=picture_of(adapter), progress=progress,

@@ -4,6 +4,7 @@ Order of precedence: defaults, then the recipe that a recipe `extends`, the reci
 resolved value knows which of them it came from. Reading a recipe's facts imports no torch.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +58,14 @@ class Resolved:
 
 
 def names() -> list[str]:
-    """The shipped recipes, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+    """The shipped recipes, sorted: the TOML files with facts `[about]` a method, or a base."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml") if _is_recipe(path))
+
+
+def _is_recipe(path: Path) -> bool:
+    """Whether a file of the folder is of a method; tables of other settings lie there too."""
+    marks = re.compile(r"^(\[about\]|extends\s*=)", re.MULTILINE)
+    return marks.search(path.read_text("utf-8")) is not None
 
 
 def about(slug: str) -> dict[str, Any]:
@@ -82,7 +89,8 @@ def resolve(slug: str, recipe: str | None = None, overrides: Iterable[str] = ())
     Args:
         slug: the method.
         recipe: a shipped recipe's name or a TOML file; None = the recipe called like the method.
-        overrides: "section.key=value" texts; later ones win.
+        overrides: "section.key=value" texts, or "key=value" for a setting of the method; later
+            ones win.
 
     Raises:
         UsageError: the method, recipe or a key is unknown, or a value out of range.
@@ -91,7 +99,8 @@ def resolve(slug: str, recipe: str | None = None, overrides: Iterable[str] = ())
     from .registry import method
 
     cls = method(slug)
-    layers = _layers(slug, recipe) + [(_OVERRIDE, _override(text)) for text in overrides]
+    layers = _layers(slug, recipe)
+    layers += [(_OVERRIDE, _override(text, cls.Config)) for text in overrides]
     tables = _merged(layers)
     own = build(cls.Config, tables.get("method", {}), "method")
     follows = cls.data_defaults(own)
@@ -175,8 +184,10 @@ def _merged(layers: Iterable[Layer]) -> dict[str, Any]:
     return tables
 
 
-def _override(text: str) -> dict[str, Any]:
+def _override(text: str, own: type[Config]) -> dict[str, Any]:
     path, value = parse_override(text)
+    if path[0] not in SECTIONS and path[0] in own.model_fields:
+        path = ("method", *path)
     if path[0] not in SECTIONS:
         raise UsageError(
             f"unknown setting '{'.'.join(path)}'",

@@ -1,4 +1,4 @@
-"""Methods from weights files: our own, and the published containers of each method."""
+"""Methods and nets from weights files: our own, and the published containers of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,10 +13,11 @@ from ..core.config import Config, build
 from ..core.errors import WeightsError
 from ..core.fit import FitReport, compare
 from ..core.hashing import sha256_file
+from ..core.importable import Importable, is_ours, unwrapped, wrapped
 from ..core.keymap import to_official, to_ours
 from ..core.method import Method
 from ..core.weights import FORMAT, WeightsFile, find_weights, read_weights, save_module
-from .registry import method as method_class
+from .registry import weights_class
 
 _ABSENT = {
     "encoder": "decoder: absent (encoder-only container; features work, reconstruction does not)",
@@ -26,7 +27,7 @@ _ABSENT = {
 
 
 def load_module(path: Path, *, expect: str | None = None) -> nn.Module:
-    """The module (method or fine-tuned classifier) of one of our weights files or run folders.
+    """The module (method, classifier or net) of one of our weights files or run folders.
 
     Args:
         path: file or run folder.
@@ -42,7 +43,7 @@ def load_module(path: Path, *, expect: str | None = None) -> nn.Module:
             f"{file.path} holds weights of '{slug}', expected '{expect}'",
             f"name weights of '{expect}'",
         )
-    cls = method_class(slug)
+    cls = weights_class(slug)
     config = build(cls.Config, file.header["config"], "method")
     module = cls.from_container(file.header["container"], config, file.shapes)
     _fill(module, file.state, compare(module, file.state), file.path, allow_partial=False)
@@ -69,12 +70,13 @@ def load_method(path: Path, *, expect: str | None = None) -> Method:
     """The method of one of our weights files or run folders.
 
     Raises:
-        WeightsError: as `load_module`, or the file holds a fine-tuned classifier.
+        WeightsError: as `load_module`, or the file holds a fine-tuned classifier or a net.
     """
     module = load_module(path, expect=expect)
     if not isinstance(module, Method):
+        what = "a frozen net" if hasattr(module, "slug") else "a fine-tuned classifier"
         raise WeightsError(
-            f"{find_weights(path)} holds a fine-tuned classifier, not a pre-training model",
+            f"{find_weights(path)} holds {what}, not a pre-training model",
             "name pre-training weights",
         )
     return module
@@ -123,10 +125,12 @@ def import_official(
     Raises:
         WeightsError: the file does not fit the method, or contradicts `overrides`.
     """
-    cls = method_class(slug)
+    cls = weights_class(slug)
     file = read_weights(path)
     if file.header.get("format") == FORMAT:
         raise WeightsError(f"{file.path} is a weights file of this suite", "use it as it is")
+    own, notes = unwrapped(cls, file.state)
+    file = replace(file, state=own)
     shapes = file.shapes
     config = build(cls.Config, _settings(cls, file, overrides or {}), "method")
     container = cls.container_of(set(shapes))
@@ -135,14 +139,15 @@ def import_official(
     report = compare(module, state)
     report = replace(
         report,
+        missing=tuple(name for name in report.missing if not is_ours(cls, name)),
         unexpected=tuple(sorted({*report.unexpected, *unknown})),
-        notes=(_ABSENT[container],) if container in _ABSENT else (),
+        notes=notes + ((_ABSENT[container],) if container in _ABSENT else ()),
     )
     _fill(module, state, report, file.path, allow_partial=allow_partial)
     return Imported(module, slug, container, config, report, sha256_file(file.path))
 
 
-def _settings(cls: type[Method], file: WeightsFile, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(cls: type[Importable], file: WeightsFile, asked: Mapping[str, Any]) -> dict[str, Any]:
     """What the weights fix and what the user gave, which must not contradict each other."""
     derived = cls.derive(file.shapes)
     fixed = {key: value for key, value in derived.items() if not key.endswith("heads")}
@@ -153,10 +158,12 @@ def _settings(cls: type[Method], file: WeightsFile, asked: Mapping[str, Any]) ->
                 f"leave out --set method.{key}",
             )
     settings = {**derived, **asked}
+    # a decoder is as wide as its encoder where the settings do not say otherwise
+    decoder = "decoder_dim" if "decoder_dim" in cls.Config.model_fields else "dim"
     absent = [
         name
-        for name, width in (("heads", "dim"), ("decoder_heads", "decoder_dim"))
-        if width in fixed and name not in settings
+        for name, width in (("heads", "dim"), ("decoder_heads", decoder))
+        if name in cls.Config.model_fields and width in fixed and name not in settings
     ]
     if absent:
         raise WeightsError(
@@ -198,6 +205,9 @@ def export_official(path: Path, out: Path) -> list[str]:
         WeightsError: the file is not ours.
     """
     file = _ours(path)
-    state = to_official(file.state, method_class(file.header["method"]).KEYMAP)
-    write_file(out, lambda temporary: torch.save({"model": state}, temporary))
+    cls = weights_class(file.header["method"])
+    own = {name: value for name, value in file.state.items() if not is_ours(cls, name)}
+    state = to_official(own, cls.KEYMAP)
+    content = wrapped(cls, state)
+    write_file(out, lambda temporary: torch.save(content, temporary))
     return list(state)

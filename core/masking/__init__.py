@@ -10,6 +10,7 @@ from .grid import GridMasker
 from .mask import Mask, take
 from .masker import Masker, visible_count
 from .random import RandomMasker
+from .row_drop import RowDropMasker, RowMask
 from .running_cell import RunningCellMasker
 from .score_guided import ScoreGuidedMasker
 from .tube import TubeMasker
@@ -33,6 +34,8 @@ __all__ = [
     "Mask",
     "Masker",
     "RandomMasker",
+    "RowDropMasker",
+    "RowMask",
     "RunningCellMasker",
     "ScoreGuidedMasker",
     "TubeMasker",

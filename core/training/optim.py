@@ -31,6 +31,7 @@ def layer_scale_groups(
     layer_decay: float = 1.0,
     layer_id: Callable[[str], int] | None = None,
     no_decay: Iterable[str] = (),
+    decay_all: bool = False,
 ) -> list[dict[str, Any]]:
     """Groups whose learning rate falls by `layer_decay` per layer towards the input.
 
@@ -41,6 +42,7 @@ def layer_scale_groups(
         layer_id: a parameter's layer by its name, told by the trunk: a ViT says 0 for the
             embedding, i + 1 for block i, depth + 1 for the rest. None = one layer.
         no_decay: further names without weight decay (fine-tuning: cls token, position table).
+        decay_all: weight decay on everything but those.
 
     Returns:
         Groups with "params", "names", "weight_decay" and "lr_scale", which is
@@ -60,7 +62,7 @@ def layer_scale_groups(
     for name, parameter in parameters:
         if not parameter.requires_grad:
             continue
-        decayed = decays(name, parameter) and name not in spared
+        decayed = (decay_all or decays(name, parameter)) and name not in spared
         fresh = {
             "params": [], "names": [], "weight_decay": weight_decay if decayed else 0.0,
             "lr_scale": layer_decay ** (highest - layers[name]),
@@ -94,7 +96,11 @@ def make_optimizer(groups: list[dict[str, Any]], optim: OptimSettings) -> Optimi
     return torch.optim.AdamW(groups, lr=0.0, betas=optim.betas, eps=optim.eps, fused=fused)
 
 
-def set_lr(optimizer: Optimizer, lr: float) -> None:
-    """Give every group its learning rate: `lr` times the group's own scale."""
+def set_lr(optimizer: Optimizer, lr: float, peak: float | None = None) -> None:
+    """Give every group its learning rate: `lr` times the group's own scale.
+
+    Groups marked `"scheduled": False` get `peak` in the place of `lr` (adversaries).
+    """
     for group in optimizer.param_groups:
-        group["lr"] = lr * group["lr_scale"]
+        constant = peak is not None and not group.get("scheduled", True)
+        group["lr"] = (peak if constant else lr) * group["lr_scale"]

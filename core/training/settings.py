@@ -6,8 +6,6 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from ..config import Config
 
-_REFERENCE_BATCH = 256  # lr = blr · batch / 256 (Goyal et al., 2017)
-
 
 def _none(value: object) -> object:
     """TOML has no null: the word "none" un-sets an optional setting."""
@@ -30,12 +28,14 @@ class OptimSettings(Config):
 
     optimizer: Literal["adamw", "sgd", "lars"] = "adamw"
     lr: Annotated[PositiveFloat | None, Unset] = None  # absolute; wins over blr
-    blr: PositiveFloat = 1.5e-4  # lr = blr · batch / 256
+    blr: PositiveFloat = 1.5e-4  # lr = blr · batch / blr_batch
+    blr_batch: PositiveInt = 256  # Goyal et al., 2017
     betas: tuple[Share, Share] = (0.9, 0.95)  # adamw
     eps: PositiveFloat = 1e-8  # adamw
     momentum: Share = 0.9  # sgd, lars
     trust: PositiveFloat = 1e-3  # lars
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    decay_all: bool = False  # biases and norms too
     warmup_epochs: Annotated[float, Field(ge=0)] = 40.0
     warmup_steps: Annotated[Annotated[int, Field(ge=0)] | None, Unset] = None  # wins over epochs
     min_lr: Annotated[float, Field(ge=0)] = 0.0
@@ -44,7 +44,7 @@ class OptimSettings(Config):
 
     def learning_rate(self, batch_size: int) -> float:
         """The peak learning rate for a global batch."""
-        return self.blr * batch_size / _REFERENCE_BATCH if self.lr is None else self.lr
+        return self.blr * batch_size / self.blr_batch if self.lr is None else self.lr
 
 
 class TrainSettings(Config):

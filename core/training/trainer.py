@@ -167,7 +167,7 @@ class Trainer:
             context.step, self.optim, batch_size=self.train.batch_size, steps=self.total,
             steps_per_epoch=self.loader.steps_per_epoch,
         )  # fmt: skip
-        set_lr(self.optimizer, lr)
+        set_lr(self.optimizer, lr, peak=self.optim.learning_rate(self.train.batch_size))
         torch.manual_seed(step_seed(self.train.seed, context.step, self.world.rank))
         sums, names = self._accumulate(batch, context)
         norm = self._norm()
@@ -207,7 +207,10 @@ class Trainer:
             draws = self._draws(part, context)
             with self._synced(number == len(micro) - 1), self._autocast():
                 output: StepOutput = self._model(part, draws, context)
-                (output.loss.float() * (share * len(part)).float()).backward()
+                loss = output.loss.float()
+                if output.adversary_loss is not None:  # disjoint parameters: one backward for both
+                    loss = loss + output.adversary_loss.float()
+                (loss * (share * len(part)).float()).backward()
             names = list(output.parts)
             values = [output.loss, *output.parts.values()]
             weighted = torch.stack([v.detach().double() for v in values]) * len(part)
@@ -217,11 +220,14 @@ class Trainer:
 
     def _norm(self) -> Tensor:
         """The gradients' norm before clipping, a float64 scalar on the device."""
-        parameters = [p for p in self.method.parameters() if p.grad is not None]
-        norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
-        if self.optim.clip_norm is not None:
-            clip_grads_with_norm_(parameters, self.optim.clip_norm, norm)
-        return norm.double()
+        norms = []
+        for _, named in self._players():  # an adversary is clipped apart
+            parameters = [p for _, p in named if p.grad is not None]
+            norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+            if self.optim.clip_norm is not None:
+                clip_grads_with_norm_(parameters, self.optim.clip_norm, norm)
+            norms.append(norm.double())
+        return torch.stack(norms).norm()
 
     def _draws(self, batch: Batch, context: StepContext) -> Draws:
         return Draws(self.train.seed, batch.ids, context.epoch, stream="method")
@@ -249,13 +255,25 @@ class Trainer:
                 "leave optim.layer_decay unset",
             )
         decay = self.optim.layer_decay
-        groups = layer_scale_groups(
-            self.method.named_parameters(),
-            weight_decay=self.optim.weight_decay,
-            layer_decay=1.0 if decay is None else decay,
-            layer_id=None if decay is None else layer_id,
-        )
+        groups = []
+        for scheduled, named in self._players():
+            for group in layer_scale_groups(
+                named,
+                weight_decay=self.optim.weight_decay,
+                layer_decay=1.0 if decay is None else decay,
+                layer_id=None if decay is None else layer_id,
+                decay_all=self.optim.decay_all,
+            ):
+                groups.append({**group, "scheduled": scheduled})
         self.optimizer = make_optimizer(groups, self.optim)
+
+    def _players(self) -> list[tuple[bool, list[tuple[str, nn.Parameter]]]]:
+        """The method's parameters, and the adversary's apart: whether scheduled, and which."""
+        prefix = f"{self.method.ADVERSARY}."
+        named = list(self.method.named_parameters())
+        own = [pair for pair in named if not pair[0].startswith(prefix)]
+        other = [pair for pair in named if pair[0].startswith(prefix)]
+        return [(True, own), (False, other)] if other else [(True, own)]
 
     def _prepare(self) -> None:
         self.method.train()

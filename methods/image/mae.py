@@ -14,7 +14,7 @@ convolution's weights in another order (`KEYMAP`).
 
 from collections.abc import Mapping
 from math import isqrt
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from ...core.classifier import ViTClassifier
 from ...core.config import Config
 from ...core.decoders import ViTDecoder
 from ...core.draws import Draws
-from ...core.encoders import ViTEncoder, pool
+from ...core.encoders import Pooling, ViTEncoder, pool
 from ...core.keymap import Key
 from ...core.masking import AnyMasker, Mask, RandomMasker
 from ...core.method import Method, StepOutput
@@ -49,7 +49,7 @@ class MAEConfig(Config):
     decoder_heads: int = Field(default=16, ge=1)
     masking: AnyMasker = RandomMasker(ratio=0.75)
     norm_pix: bool = True
-    pooling: Literal["mean", "cls"] = "mean"  # of the features; the paper's linear probe: cls
+    pooling: Pooling = "mean"  # of the features; the paper's linear probe: cls
 
     @model_validator(mode="after")
     def _divides(self) -> "MAEConfig":
@@ -143,7 +143,7 @@ class MAE(Method):
         return StepOutput(loss=loss, prediction=prediction, mask=mask)
 
     def features(self, batch: Batch) -> Tensor:
-        """(B, D): the normed patch tokens' mean, or the class token, of the whole image."""
+        """(B, D) or (B, 2 D): the normed tokens of the whole image, pooled."""
         return pool(self.encoder.encode(self.tokenize(batch)), self.config.pooling).float()
 
     def reconstruction(self, batch: Batch, output: StepOutput) -> Tokens:

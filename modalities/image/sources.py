@@ -28,7 +28,8 @@ def open_source(path: Path) -> Source:
         path = path / split
     if is_pack(path):
         return PackSource(path)
-    shards = sorted(path.glob("*.tar"))
+    # a synthesized set keeps its shards in a sub-folder
+    shards = sorted(path.glob("*.tar")) or sorted(path.glob("shards/*.tar"))
     return ShardSource(str(path), shards) if shards else open_folder(path)
 
 

@@ -138,8 +138,8 @@ def test_a_run_folder_brings_its_preprocessing_and_its_data(
     ("text", "message"),
     [
         ("rw", "did you mean 'raw'"),
-        ("onnx:net.onnx", "not there yet; there is: a run folder"),
-        ("face-api", "not there yet"),
+        ("face_api", "did you mean 'face-api'"),
+        ("onnx:", "no subject 'onnx:': expected a run folder"),
         ("random:", "no subject 'random:'"),
         ("random:mea", "did you mean 'mae'"),
         ("random:mae@tiny", "unknown recipe 'tiny'"),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from masquerade.core.layers import Attention, Block, CrossAttention, DropPath
+from masquerade.core.layers import MLP, Attention, Block, CrossAttention, DropPath
 
 
 def softmax_attention(q, k, v, heads):
@@ -61,3 +61,39 @@ def test_drop_path_drops_whole_samples_and_keeps_the_mean() -> None:
 def test_heads_that_do_not_divide_are_refused() -> None:
     with pytest.raises(ValueError, match="10 does not divide into 4 heads"):
         Attention(10, heads=4)
+
+
+def test_dropout_works_in_training_only_and_adds_no_key() -> None:
+    torch.manual_seed(0)
+    plain, x = Block(8, heads=2), torch.randn(2, 6, 8)
+    block = Block(8, heads=2, dropout=0.5)
+    block.load_state_dict(plain.state_dict(), strict=True)
+    assert torch.equal(block.eval()(x), plain(x))
+    assert not torch.equal(block.train()(x), plain(x))
+
+
+def test_mlp_drops_hidden_values_and_outputs_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    layer = MLP(4, 4, dropout=0.25)
+    for linear in (layer.fc1, layer.fc2):
+        torch.nn.init.eye_(linear.weight)
+        torch.nn.init.zeros_(linear.bias)
+    out = layer(torch.full((20_000, 4), 3.0))
+    kept = torch.nn.functional.gelu(torch.tensor(3.0)) / 0.75**2
+    torch.testing.assert_close(out.unique(), torch.stack([torch.tensor(0.0), kept]))
+    assert (out == 0).float().mean().item() == pytest.approx(1 - 0.75**2, abs=0.01)
+
+
+def test_attention_drops_weights_and_outputs() -> None:
+    """With values of one and a projection that copies, an output counts the weights kept."""
+    torch.manual_seed(0)
+    layer = Attention(2, heads=1, dropout=0.5)
+    with torch.no_grad():
+        layer.qkv.weight.zero_()
+        layer.qkv.bias.copy_(torch.tensor([0.0, 0, 0, 0, 1, 1]))
+        layer.proj.weight.copy_(torch.eye(2))
+        layer.proj.bias.zero_()
+    out = layer(torch.zeros(500, 4, 2))
+    # uniform weights 1/4, kept ones doubled, sums of 0 … 4 of them, outputs doubled or zero
+    assert set(out.unique().tolist()) == {0.0, 1.0, 2.0, 3.0, 4.0}
+    assert out.mean().item() == pytest.approx(1, abs=0.1)

@@ -1,10 +1,12 @@
 """Whether pre-training pays on real images: paired seeds, against every baseline.
 
-    python tests/performance/mae_transfer.py --data photos [--seeds 5] [--set train.steps=2000]
+    python tests/performance/mae_transfer.py --data photos --set train.steps=1500 [--seeds 5]
+        [--pooling mean mean_std]
 
 Pre-trains the recipe `mae-tiny` once per seed, scores kNN, linear probe and few-shot of its
 frozen features, and of the same network untrained with the same seed, of raw pixels and of their
 PCA; prints the mean of each and the paired differences with their 95 % intervals (t over seeds).
+Pooling changes no training, so one run is scored under each that is asked for.
 """
 
 import argparse
@@ -49,7 +51,7 @@ def last_losses(run: Path, n: int = 50) -> float:
 
 
 def one_seed(seed: int, options: argparse.Namespace, folder: Path, fixed: dict) -> dict:
-    """Subject → benchmark → record, for one pre-training seed; `fixed` keeps what no seed moves."""
+    """Pooling → subject → benchmark → record, for one seed; `fixed` keeps what no seed moves."""
     data = open_data(options.data)
     settings = [*options.set, f"train.seed={seed}", "train.device=cpu"]
     run = folder / f"seed-{seed}"
@@ -59,21 +61,29 @@ def one_seed(seed: int, options: argparse.Namespace, folder: Path, fixed: dict) 
         raise SystemExit(f"stopped after step {done.step}; the same command with --out goes on")
     trained_s = time.perf_counter() - start
     subject = open_subject(str(run))
-    untrained = open_subject("random:mae", like=subject, seed=seed)
-    found = {
-        "mae": score(subject, data, options.only),
-        "random": score(untrained, data, options.only),
-    }
     for name in ("raw", "pca"):
         if name not in fixed:
             fixed[name] = score(open_subject(name, like=subject), data, options.only)
-        found[name] = fixed[name]
-    print(f"seed {seed}: {trained_s:.0f} s, last training loss {last_losses(run):.3f}", end="")
-    for slug, _, metric in SCORES:
-        if slug in options.only:
-            values = [f"{s} {r[slug].claim.metrics[metric].value:.3f}" for s, r in found.items()]
-            print(f"; {slug}", *values, end="")
-    print(flush=True)
+    print(f"seed {seed}: {trained_s:.0f} s, last training loss {last_losses(run):.3f}")
+    found = {}
+    for pooling in options.pooling:
+        config = subject.method.config.model_copy(update={"pooling": pooling})
+        subject.method.config = config
+        untrained = open_subject("random:mae", like=subject, seed=seed)
+        found[pooling] = {
+            "mae": score(subject, data, options.only),
+            "random": score(untrained, data, options.only),
+            **fixed,
+        }
+        print(f"  {pooling}", end="")
+        for slug, _, metric in SCORES:
+            if slug in options.only:
+                values = [
+                    f"{s} {r[slug].claim.metrics[metric].value:.3f}"
+                    for s, r in found[pooling].items()
+                ]
+                print(f"; {slug}", *values, end="")
+        print(flush=True)
     return found
 
 
@@ -102,6 +112,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", default=[slug for slug, _, _ in SCORES])
+    parser.add_argument("--pooling", nargs="+", default=["mean", "mean_std"])
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--out", type=Path, help="keep the runs here (a killed study goes on)")
     parser.add_argument("--threads", type=int, default=2)
@@ -111,7 +122,9 @@ def main() -> None:
         seeds = range(options.first_seed, options.first_seed + options.seeds)
         fixed: dict = {}
         found = [one_seed(seed, options, options.out or Path(folder), fixed) for seed in seeds]
-    report(found)
+    for pooling in options.pooling:
+        print(f"\npooling: {pooling}")
+        report([by_pooling[pooling] for by_pooling in found])
 
 
 if __name__ == "__main__":

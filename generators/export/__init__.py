@@ -1,0 +1,1 @@
+"""Synthesized sets in the shapes that other programs read."""

@@ -1,0 +1,1 @@
+"""Vec2Face: from face-recognition vectors to aligned faces."""

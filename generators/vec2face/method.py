@@ -1,0 +1,392 @@
+"""Vec2Face as a method: the training step of the generator on aligned faces.
+
+Wu et al., ICLR 2025 (arXiv 2409.02979). A frozen recognition net E turns a real face into a vector;
+the generator draws the face again from that vector alone (`model.py`), and is judged by pixels,
+a perceptual distance, SSIM, its own feature map, the identity that E sees in the picture, and, from
+epoch `disc_start` on, a discriminator. Vec2Face+ has no discriminator and other weights.
+
+Our vectors are computed from the pictures at each step, where the official code reads them from a
+store: without augmentation the numbers are the same, and augmented pictures get vectors of their
+own.
+"""
+
+# B pictures, d vector width, C identities, S side of the picture.
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from ...core.draws import Draws
+from ...core.errors import UsageError
+from ...core.keymap import Key
+from ...core.masking import Mask, RowDropMasker, RowMask
+from ...core.method import Method, StepOutput
+from ...core.perceptual import LPIPS, FeaturePerceptual, Perceptual
+from ...core.step import StepContext
+from ...core.tokens import Batch, Tokens
+from ...modalities.image import Image
+from ...modalities.image.faces.embedders import Embedder, View, open_embedder
+from ...modalities.image.faces.templates import ARCFACE_112
+from . import keymap
+from .augment import Jitter
+from .config import GENERATION_ROWS, N_ROWS, TRAINING_ROWS, Vec2FaceConfig
+from .discriminator import OFFICIAL_DIMS, Discriminator
+from .frame import ARCFACE_NORM, Frame
+from .losses import (
+    LossWeights,
+    adversary_is_on,
+    discriminator_loss,
+    generator_loss,
+    judged,
+)
+from .model import Vec2FaceNet
+
+_PATCH = 16  # the 7 × 7 rows seen as patches of the picture
+
+
+class Vec2FaceTraining(Vec2FaceConfig):
+    """The network's settings and those of its training; the defaults are the official recipe."""
+
+    embedder: str = ""  # E: a face extractor, such as face-api or a weights file of iresnet
+    # the perceptual term: "vgg:VGG16_FILE,LPIPS_HEADS_FILE", or "embedder" = the distance of E's
+    # own feature maps at three depths, our substitute where no such weights are at hand
+    perceptual: str = ""
+    frame: Literal["raw", "fitted"] = "raw"  # units of the vectors: E's own, or fitted on the data
+    weights: LossWeights = LossWeights()
+    id_start: float = Field(default=0.0, ge=0, le=1)  # share of the run before the identity term
+    disc_start: int = Field(default=80, ge=0)  # epoch from which the adversary takes part
+    disc_dims: tuple[int, ...] = OFFICIAL_DIMS
+    official_adversary_gradient: bool = False  # parity switch, see `losses.judged`
+    jitter: Jitter = Jitter()
+    training_rows: RowDropMasker = TRAINING_ROWS
+    generation_rows: RowDropMasker = GENERATION_ROWS
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "Vec2FaceTraining":
+        if self.image_size != 112:
+            raise ValueError(
+                f"channels {self.channels} make pictures of {self.image_size} pixels, aligned "
+                "faces have 112: give five widths"
+            )
+        return self
+
+
+class Vec2Face(Method):
+    """The generator with its frozen extractor, its adversary and the frame of its vectors.
+
+    Args:
+        config: the settings.
+        centres: C, class centres kept with the weights (0 before training).
+        adversary: whether there is a discriminator; None = where its weight is not 0.
+    """
+
+    slug = "vec2face"
+    modality = "image"
+    template: ClassVar[str] = ARCFACE_112
+    Config = Vec2FaceTraining
+    ADVERSARY: ClassVar[str | None] = "discriminator"
+    KEYMAP: ClassVar[tuple[Key, ...]] = keymap.KEYMAP
+    OURS: ClassVar[tuple[str, ...]] = ("frame.",)
+
+    def __init__(
+        self, config: Vec2FaceTraining, *, centres: int = 0, adversary: bool | None = None
+    ) -> None:
+        super().__init__(config)
+        self.net = Vec2FaceNet(config)
+        wanted = config.weights.gan > 0 if adversary is None else adversary
+        self.discriminator = Discriminator(config.disc_dims) if wanted else None
+        self.frame = FrameBuffers(config.rep_dim, centres)
+        # kept out of the module tree: they are nobody's weights but their own file's
+        self._frozen: dict[str, Any] = {}
+
+    @classmethod
+    def data_defaults(cls, config: Vec2FaceTraining) -> dict[str, Any]:  # type: ignore[override]
+        """Aligned faces as they are, in [-1, 1]."""
+        half = (0.5, 0.5, 0.5)
+        return {
+            "size": config.image_size, "augment": "none", "eval_crop": 1.0,
+            "mean": half, "std": half, "reduced_decode": False,
+        }  # fmt: skip
+
+    # frozen parts ------------------------------------------------------------------------------
+
+    def embedder(self) -> Embedder:
+        """E, on the weights' device.
+
+        Raises:
+            UsageError: none is named, or it is of another width or gives no gradients.
+        """
+        found = self._frozen.get("embedder")
+        if found is None:
+            # a resumed run opens it inside a step: its building must not move torch's generator
+            with torch.random.fork_rng(devices=[]):
+                found = self._frozen["embedder"] = self._open_embedder()
+        return found.to(self.device)
+
+    def _open_embedder(self) -> Embedder:
+        name = self.config.embedder
+        if not name:
+            raise UsageError(
+                "vec2face needs a face extractor, and none is named",
+                "add --set embedder=face-api (128 values), or a weights file of iresnet",
+            )
+        found = open_embedder(name)
+        if found.width != self.config.rep_dim:
+            raise UsageError(
+                f"the extractor '{name}' gives vectors of {found.width} values, "
+                f"method.rep_dim is {self.config.rep_dim}",
+                f"add --set method.rep_dim={found.width}",
+            )
+        if not found.differentiable:
+            raise UsageError(
+                f"the extractor '{name}' gives no gradients, which the identity term needs",
+                "use face-api or a weights file of iresnet",
+            )
+        return found
+
+    def perceptual(self, look: "Look") -> Perceptual:
+        """The perceptual distance that the settings name; `look` serves the substitute.
+
+        Raises:
+            UsageError: none is named.
+        """
+        name, _, files = self.config.perceptual.partition(":")
+        vgg, _, heads = files.partition(",")
+        if name == "embedder" and not files:
+            return FeaturePerceptual(look.taps)
+        if name == "vgg" and vgg and heads:
+            if "lpips" not in self._frozen:
+                with torch.random.fork_rng(devices=[]):
+                    self._frozen["lpips"] = LPIPS.open(Path(vgg), Path(heads))
+            return self._frozen["lpips"].to(self.device)
+        raise UsageError(
+            f"setting 'method.perceptual': expected vgg:VGG16_FILE,LPIPS_HEADS_FILE or 'embedder', "
+            f"got {self.config.perceptual!r}",
+            "name your VGG-16 and LPIPS weights, take the substitute with "
+            "--set perceptual=embedder, or leave the term out with --set weights.lpips=0",
+        )
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(B, d) vectors of pictures (B, 3, S, S) in [-1, 1], in the frame's units."""
+        return self.frame(self.embedder().embed(images, self.template))
+
+    # training ----------------------------------------------------------------------------------
+
+    def fit(self, batches: Iterable[Batch]) -> None:
+        """Take the frame, the identities' centres and the base image from the training faces."""
+        if self.config.frame == "raw" and self.config.base == "none":
+            self.embedder()  # a wrong name must be said before the first step
+            return
+        vectors, labels, total, count = [], [], torch.zeros(3, 112, 112, dtype=torch.float64), 0
+        with torch.no_grad():
+            for batch in batches:
+                images = batch["image"]
+                vectors.append(self.embedder().embed(images, self.template).cpu().numpy())
+                if batch.labels is not None:
+                    labels.append(batch.labels.cpu().numpy())
+                total += images.double().sum(0).cpu()
+                count += len(images)
+        raw = np.concatenate(vectors)
+        if self.config.frame == "fitted":
+            self.frame.put(Frame.fit(raw), raw, np.concatenate(labels) if labels else None)
+        if self.config.base == "mean":
+            self.net.set_base((total / count).float().to(self.device))
+
+    def forward(
+        self, batch: Batch, draws: Draws, step: StepContext, *, mask: Mask | None = None
+    ) -> StepOutput:
+        """The generator's loss, and the adversary's (§ Objective of the card; official code)."""
+        config = self.config
+        pictures = config.jitter(batch["image"], draws.fork("jitter"))
+        look = Look(self.embedder(), self.template)
+        with torch.no_grad(), torch.autocast(pictures.device.type, enabled=False):
+            vectors = self.frame(look(pictures).vectors)
+        rows = self._rows(draws, step) if mask is None else _as_rows(mask)
+        generated = self.net(vectors, rows)
+        playing = self.discriminator is not None and adversary_is_on(step.epoch, config.disc_start)
+        loss, parts = generator_loss(
+            generated, pictures, vectors,
+            features=lambda images: self.frame(look(images).vectors),
+            perceptual=self.perceptual(look) if config.weights.lpips > 0 else _unused,
+            weights=self._weights(step),
+            judge=self._judge if playing else None,
+        )  # fmt: skip
+        against = self._against(pictures, generated.image.detach(), playing=playing)
+        if against is not None:
+            parts = {**parts, "disc": against}
+        return StepOutput(
+            loss, {k: v.detach() for k, v in parts.items()}, adversary_loss=against,
+            prediction=Image.tokenize(generated.image.detach(), _PATCH).values,
+            mask=Mask.from_bool(rows.drop_bool).predicting_all(),
+        )  # fmt: skip
+
+    def _rows(self, draws: Draws, step: StepContext) -> RowMask:
+        """One rate for the whole batch, as in the official code; places by sample."""
+        masker: RowDropMasker = self.config.training_rows
+        return masker.draw(draws, rate=masker.rates(draws.step(step.step)))
+
+    def _weights(self, step: StepContext) -> LossWeights:
+        weights: LossWeights = self.config.weights
+        waiting = step.progress < self.config.id_start
+        return weights.model_copy(update={"id": 0.0}) if waiting else weights
+
+    def _judge(self, images: Tensor) -> Tensor:
+        assert self.discriminator is not None  # noqa: S101 - asked only where it plays
+        official = self.config.official_adversary_gradient
+        return judged(self.discriminator, images, official_adversary_gradient=official)
+
+    def _against(self, real: Tensor, made: Tensor, *, playing: bool) -> Tensor | None:
+        if self.discriminator is None:
+            return None
+        if not playing:
+            # its loss times 0: no gradient, but weight decay from the first step, as officially
+            return torch.stack([p.sum() for p in self.discriminator.parameters()]).sum() * 0.0
+        return discriminator_loss(self.discriminator(real), self.discriminator(made))
+
+    # use ---------------------------------------------------------------------------------------
+
+    def generate(self, vectors: Tensor, draws: Draws, condition: Tensor | None = None) -> Tensor:
+        """Pictures (B, 3, S, S), not clipped, of vectors (B, d) in the frame's units.
+
+        Masking stays on; mask and rate are drawn per row, so a picture depends on its row alone.
+        """
+        rows = self.config.generation_rows.draw(draws.fork("mask"))
+        return self.net(vectors, rows, condition).image
+
+    def features(self, batch: Batch) -> Tensor:
+        """(B, D): the mean latent of all 49 rows, none masked, of each picture's own vector."""
+        vectors = self.embed(batch["image"])
+        token, rows = self.net.expand_vectors(vectors)
+        nothing = torch.zeros(len(rows), N_ROWS, dtype=torch.bool, device=rows.device)
+        keep = torch.arange(N_ROWS, device=rows.device).expand(len(rows), -1)
+        return self.net.encode(token, rows, RowMask(keep, nothing, nothing))[:, 1:].mean(1).float()
+
+    def reconstruction(self, batch: Batch, output: StepOutput) -> Tokens:
+        """The drawn pictures, as patches of the size of a row's field."""
+        if output.prediction is None:
+            raise ValueError("the output holds no prediction")
+        return Tokens(output.prediction, grid=Image.tokenize(batch, _PATCH).grid)
+
+    # containers --------------------------------------------------------------------------------
+
+    @classmethod
+    def unwrapped(cls, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+        """The weights of a published file's parts under one set of names."""
+        found = {}
+        for name, value in state.items():
+            part, slash, rest = name.partition("/")
+            found[keymap.WRAPPERS[part] + rest if slash else name] = value
+        return found, ()
+
+    @classmethod
+    def wrapped(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        """A published file's content of weights under the official names."""
+        return dict(keymap.wrap(state))
+
+    @classmethod
+    def container_of(cls, names: set[str]) -> str:
+        """Generator, or plus (Vec2Face+)."""
+        return keymap.container_of(names)
+
+    @classmethod
+    def derive(cls, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+        """The settings that the shapes of official weights fix."""
+        dims = keymap.derive_discriminator(shapes)
+        return {**keymap.derive(shapes), **({} if dims is None else {"disc_dims": dims})}
+
+    @classmethod
+    def from_container(
+        cls, container: str, config: Vec2FaceTraining, shapes: Mapping[str, tuple[int, ...]]
+    ) -> "Vec2Face":
+        """The module that weights of these shapes (under the official names or ours) fill."""
+        centres = shapes.get("frame.centres", (0,))[0]
+        adversary = any(name.startswith(("disc.", "discriminator.")) for name in shapes)
+        return cls(config, centres=centres, adversary=adversary)
+
+
+class Look:
+    """What an extractor sees of the pictures of one step, each batch of them once.
+
+    Args:
+        embedder: the extractor.
+        template: of the pictures.
+    """
+
+    def __init__(self, embedder: Embedder, template: str) -> None:
+        self._embedder, self._template = embedder, template
+        self._seen: dict[int, tuple[Tensor, View]] = {}  # holds the pictures, so no id comes twice
+
+    def taps(self, images: Tensor) -> list[Tensor]:
+        """The feature maps of pictures (B, 3, S, S).
+
+        Raises:
+            UsageError: the extractor has none.
+        """
+        return self(images).taps or self._embedder.taps(images, self._template)
+
+    def __call__(self, images: Tensor) -> View:
+        """Vectors and feature maps of pictures (B, 3, S, S)."""
+        if id(images) not in self._seen:
+            self._seen[id(images)] = (images, self._embedder.view(images, self._template))
+        return self._seen[id(images)][1]
+
+
+class FrameBuffers(torch.nn.Module):
+    """The embedding frame as part of the weights, and the training identities' centres in it.
+
+    Args:
+        width: d.
+        centres: C.
+    """
+
+    def __init__(self, width: int, centres: int = 0) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.scale: Tensor
+        self.norm: Tensor
+        self.centres: Tensor
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("scale", torch.ones((), dtype=torch.float64))
+        self.register_buffer("norm", torch.tensor(ARCFACE_NORM, dtype=torch.float64))
+        self.register_buffer("centres", torch.zeros(centres, width))
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Raw vectors (B, d) in the frame's units."""
+        return (raw - self.mean) * self.scale.to(raw.dtype)
+
+    def get(self) -> Frame:
+        """The frame for NumPy."""
+        mean = self.mean.detach().cpu().numpy()
+        return Frame(mean, float(self.scale), float(self.norm))
+
+    def put(self, frame: Frame, raw: np.ndarray, labels: np.ndarray | None) -> None:
+        """Store a frame, and the centres of raw vectors (n, d) with identities (n,)."""
+        from ...core.metrics.faces import identity_centres
+
+        self.mean.copy_(torch.from_numpy(frame.mean))
+        self.scale.fill_(frame.scale)
+        self.norm.fill_(frame.norm)
+        if labels is not None:
+            centres = identity_centres(frame.to_frame(raw), labels)[1]
+            self.centres = torch.from_numpy(np.float32(centres)).to(self.mean.device)
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """As usual; the number of centres is the state's."""
+        stored = state.get(f"{prefix}centres")
+        if stored is not None and stored.shape[1:] == self.centres.shape[1:]:
+            self.centres = torch.zeros_like(stored, device=self.centres.device)
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
+def _as_rows(mask: Mask) -> RowMask:
+    hidden = mask.as_bool()
+    return RowMask(mask.visible.sort(dim=1).values, hidden, hidden)
+
+
+def _unused(images: Tensor, targets: Tensor) -> Tensor:
+    raise AssertionError("a term of weight 0 is not computed")

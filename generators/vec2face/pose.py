@@ -1,0 +1,48 @@
+"""The pose condition of Vec2Face+ (Wu et al., 2025, arXiv 2507.17192; official code)."""
+
+# B samples, D width.
+
+from torch import Tensor, nn
+
+_WIDTHS = (3, 32, 64, 128, 256)
+_SIDE = 112
+
+
+class PoseEncoder(nn.Module):
+    """A drawing of facial landmarks to one token: four strided convolutions and a linear layer.
+
+    The linear layer starts at zero, so that training starts without an influence of the pose.
+
+    Args:
+        dim: D.
+
+    Example:
+        >>> import torch
+        >>> PoseEncoder(dim=8)(torch.zeros(2, 3, 112, 112)).shape
+        torch.Size([2, 1, 8])
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(
+            nn.Conv2d(a, b, 3, stride=2, padding=1)
+            for a, b in zip(_WIDTHS, _WIDTHS[1:], strict=False)
+        )
+        side = _SIDE // 2 ** len(self.convs)
+        self.linear = nn.Linear(side * side * _WIDTHS[-1], dim)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, landmarks: Tensor) -> Tensor:
+        """The condition token.
+
+        Args:
+            landmarks: (B, 3, 112, 112) pictures of landmarks in [-1, 1].
+
+        Returns:
+            (B, 1, D).
+        """
+        x = landmarks
+        for conv in self.convs:
+            x = conv(x).relu()
+        return self.linear(x.flatten(1))[:, None]

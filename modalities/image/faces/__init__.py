@@ -1,0 +1,1 @@
+"""Faces: templates, detection, alignment, aligned folders and feature extractors."""

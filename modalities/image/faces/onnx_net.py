@@ -1,0 +1,149 @@
+"""Any ONNX face net of the ArcFace kind (extra `faces`): one RGB input of 112 pixels, one vector.
+
+As InsightFace reads such files: a graph that begins by subtracting and scaling takes pixel values
+0…255 (those converted from MXNet do), any other takes (value − 127.5) / 127.5, which is [-1, 1].
+"""
+
+# B images, D width.
+
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ....core.errors import MissingExtra, WeightsError
+from ....core.extras import installed
+from ....core.hashing import sha256_file
+from .embedders import Embedder
+from .templates import ARCFACE_112, template
+
+_FIRST_NODES = 8  # where InsightFace looks for the graph's own normalization
+
+
+class OnnxNet(Embedder):
+    """The extractor through ONNX Runtime; it gives no gradients.
+
+    Args:
+        path: the .onnx file.
+        device: "cuda…" asks for the CUDA provider, where the installed runtime has it.
+
+    Raises:
+        WeightsError: no such file, no readable graph, or not a face net of this kind.
+        MissingExtra: onnx or onnxruntime is absent.
+    """
+
+    def __init__(self, path: Path, device: str = "cpu") -> None:
+        if not path.is_file():
+            raise WeightsError(f"no ONNX file at {path}", "check the path behind 'onnx:'")
+        pixels, session = _reads_pixels(path), _session(path, device)
+        shape = _input_shape(session, path)
+        super().__init__(
+            f"onnx:{path.stem}", sha256_file(path), _width(session, shape, path),
+            ARCFACE_112, differentiable=False,
+        )  # fmt: skip
+        self._session = session
+        self._batch = shape[0]
+        self._pixels = pixels
+
+    def chips_to_vectors(self, chips: Tensor) -> Tensor:
+        """(B, D) of faces (B, 3, 112, 112) in [-1, 1]."""
+        values = chips.detach().to("cpu", torch.float32)
+        faces = (values * 127.5 + 127.5 if self._pixels else values).numpy()
+        step = self._batch or max(len(faces), 1)
+        parts = [
+            _run(self._session, faces[start : start + step], self._batch)
+            for start in range(0, len(faces), step)
+        ]
+        found = np.concatenate(parts) if parts else np.empty((0, self.width), np.float32)
+        return torch.from_numpy(found).to(chips.device)
+
+
+def _optional(name: str) -> ModuleType:
+    if not installed(name):
+        raise MissingExtra(name, "faces")
+    return import_module(name)
+
+
+def _reads_pixels(path: Path) -> bool:
+    """Whether the graph begins by subtracting and scaling."""
+    try:
+        graph = _optional("onnx").load(str(path), load_external_data=False).graph
+    except MissingExtra:
+        raise
+    except Exception as error:  # a foreign file can fail in any way inside the parser
+        raise WeightsError(f"{path} is no readable ONNX file", "download it again") from error
+    first = {node.op_type for node in graph.node[:_FIRST_NODES]}
+    return "Sub" in first and bool(first & {"Mul", "Div"})
+
+
+def _session(path: Path, device: str) -> Any:  # noqa: ANN401 - onnxruntime has no types here
+    runtime = _optional("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    wanted = ["CUDAExecutionProvider"] if device.startswith("cuda") else []
+    there = [p for p in wanted if p in runtime.get_available_providers()]
+    try:
+        return runtime.InferenceSession(
+            str(path), options, providers=[*there, "CPUExecutionProvider"]
+        )
+    except Exception as error:  # the runtime's own classes, which share no base
+        raise WeightsError(
+            f"ONNX Runtime cannot load {path}: {str(error).splitlines()[0]}", "download it again"
+        ) from error
+
+
+def _input_shape(session: Any, path: Path) -> tuple[int | None, int, int, int]:  # noqa: ANN401
+    """(fixed batch or None, 3, S, S).
+
+    Raises:
+        WeightsError: another input than one face picture of the template, or several outputs.
+    """
+    side = template(ARCFACE_112).size
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    shape = tuple(inputs[0].shape)
+    free = [n if isinstance(n, int) else None for n in shape]
+    fits = len(shape) == 4 and all(
+        n in (None, want) for n, want in zip(free[1:], (3, side, side), strict=True)
+    )
+    if len(inputs) != 1 or len(outputs) != 1 or not fits or inputs[0].type != "tensor(float)":
+        raise WeightsError(
+            f"{path}: expected one input (B, 3, {side}, {side}) of float32 and one output, got "
+            f"{len(inputs)} inputs, the first {shape} of {inputs[0].type}, and "
+            f"{len(outputs)} outputs",
+            "name a face recognition net of the ArcFace kind",
+        )
+    return (free[0] or None, 3, side, side)
+
+
+def _width(
+    session: Any,  # noqa: ANN401
+    shape: tuple[int | None, int, int, int],
+    path: Path,
+) -> int:
+    """D, from one black face."""
+    found = _run(session, np.zeros((1, *shape[1:]), np.float32), shape[0])
+    if found.ndim != 2:
+        raise WeightsError(
+            f"{path}: expected vectors (B, D), got an output of shape {found.shape}",
+            "name a face recognition net of the ArcFace kind",
+        )
+    return int(found.shape[1])
+
+
+def _run(
+    session: Any,  # noqa: ANN401
+    faces: NDArray[np.float32],
+    batch: int | None,
+) -> NDArray[np.float32]:
+    """The output for some faces; a net of a fixed batch gets black ones behind them."""
+    n = len(faces)
+    if batch is not None and n < batch:
+        more = np.zeros((batch - n, *faces.shape[1:]), np.float32)
+        faces = np.concatenate([faces, more])
+    feeds = {session.get_inputs()[0].name: np.ascontiguousarray(faces)}
+    return np.asarray(session.run(None, feeds)[0])[:n].astype(np.float32)

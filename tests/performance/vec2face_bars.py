@@ -1,0 +1,162 @@
+"""Whether a trained generator draws the person that a vector stands for: held-out identities.
+
+    python tests/performance/vec2face_bars.py --weights RUN --train DIR --held-out DIR
+
+DIR are aligned faces (`masquerade data prepare faces`), a folder per identity. Prints, for people
+that the generator never saw, the pixel error against the mean training image, against shuffled
+identities and against a ridge regression from vector to pixels; the cosine of matched and
+mismatched pairs in the embedder's frame; the share of matched distances below 0.6; how far two
+draws of the mask differ; and the area under the curve of an independent judge.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from kornia.metrics import ssim
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from masquerade.core.draws import Draws
+from masquerade.core.errors import MasqueradeError
+from masquerade.methods.weights import load_method
+from masquerade.modalities.image import Image
+from masquerade.modalities.image.faces.embedders import open_embedder
+
+TEMPLATE, SIDE, BATCH = "arcface-112", 112, 32
+RIDGE = 3000.0  # on vectors of unit deviation
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Pictures (N, 3, 112, 112) in [-1, 1], raw vectors (N, d) and identities (N,)."""
+
+    pictures: Tensor
+    vectors: Tensor
+    identity: Tensor
+
+
+def read(folder: Path, embedder) -> Faces:
+    image = Image(Image.Config(size=SIDE, augment="none", eval_crop=1.0, mean=[0.5] * 3,
+                               std=[0.5] * 3))  # fmt: skip
+    source = Image.open(folder)
+    pictures = torch.stack(
+        [image.prepare(source.read(i), None)["image"] for i in range(len(source))]
+    )
+    with torch.no_grad():
+        vectors = batched(lambda x: embedder.embed(x, TEMPLATE), pictures)
+    return Faces(pictures, vectors, torch.from_numpy(source.labels))
+
+
+def batched(function, *tensors: Tensor) -> Tensor:
+    return torch.cat([
+        function(*(t[i : i + BATCH] for t in tensors)) for i in range(0, len(tensors[0]), BATCH)
+    ])  # fmt: skip
+
+
+def strangers(identity: Tensor, seed: int = 0) -> Tensor:
+    """For each row, a row of somebody else."""
+    generator = np.random.default_rng(seed)
+    people = identity.numpy()
+    return torch.tensor([int(generator.choice(np.flatnonzero(people != p))) for p in people])
+
+
+def ridge(train: Faces, frame, vectors: Tensor) -> Tensor:
+    """Pixels from vectors by a regularised linear map fitted on train."""
+    x, y = frame(train.vectors).double(), train.pictures.flatten(1).double()
+    mean = y.mean(0)
+    gram = x.T @ x + RIDGE / len(y) * len(x) * torch.eye(x.shape[1], dtype=torch.float64)
+    weights = torch.linalg.solve(gram, x.T @ (y - mean))
+    return (frame(vectors).double() @ weights + mean).float().unflatten(1, (3, SIDE, SIDE))
+
+
+def similarity(a: Tensor, b: Tensor) -> float:
+    """Mean SSIM of pictures in [-1, 1]."""
+    return float(
+        batched(lambda x, y: ssim((x + 1) / 2, (y + 1) / 2, 11).mean((1, 2, 3)), a, b).mean()
+    )
+
+
+def judged(judge, real: Tensor, made: Tensor, identity: Tensor, other: Tensor) -> float:
+    """The area under the curve of matched against mismatched cosines by an independent judge."""
+    first, second = (
+        torch.nn.functional.normalize(batched(lambda x: judge.embed(x, TEMPLATE), p))
+        for p in (real, made.clamp(-1, 1))
+    )
+    matched, mismatched = (first * second).sum(1), (first[other] * second).sum(1)
+    return roc_auc_score([1] * len(matched) + [0] * len(mismatched),
+                         torch.cat([matched, mismatched]))  # fmt: skip
+
+
+def measure(options: argparse.Namespace) -> dict:
+    embedder = open_embedder("face-api")
+    method = load_method(options.weights).eval()
+    train, held = read(options.train, embedder), read(options.held_out, embedder)
+    ids = torch.arange(len(held.identity))
+    other = strangers(held.identity)
+
+    def generate(vectors: Tensor, seed: int = 0) -> Tensor:
+        return batched(
+            lambda v, i: method.generate(method.frame(v), Draws(seed, i, stream="bars")),
+            vectors,
+            ids,
+        )
+
+    with torch.no_grad():
+        made, again, shuffled = (
+            generate(held.vectors), generate(held.vectors, 1), generate(held.vectors[other]),
+        )  # fmt: skip
+        clipped = made.clamp(-1, 1)
+        seen = batched(lambda x: embedder.embed(x, TEMPLATE), clipped)
+    mean = train.pictures.mean(0, keepdim=True)
+    linear = ridge(train, method.frame, held.vectors)
+
+    def mse(pictures: Tensor) -> float:
+        return float(((pictures - held.pictures) ** 2).mean())
+
+    cosine = torch.nn.functional.cosine_similarity
+    mine, theirs = method.frame(seen), method.frame(held.vectors)
+    distance = (seen - held.vectors).norm(dim=1)
+    found = {
+        "pictures": len(ids), "identities": len(held.identity.unique()),
+        "mse": mse(made), "mse_mean_image": mse(mean.expand_as(made)),
+        "mse_shuffled": mse(shuffled), "mse_ridge": mse(linear),
+        "ssim": similarity(clipped, held.pictures),
+        "ssim_mean_image": similarity(mean.expand_as(made).contiguous(), held.pictures),
+        "cos_matched": float(cosine(mine, theirs).mean()),
+        "cos_mismatched": float(cosine(mine, theirs[other]).mean()),
+        "matched_below_0.6": float((distance < 0.6).float().mean()),
+        "rms_of_two_masks": float((made - again).pow(2).mean().sqrt()),
+        "std_between_pictures": float(made.std(0).mean()),
+    }  # fmt: skip
+    with torch.no_grad():
+        lin = batched(lambda x: embedder.embed(x, TEMPLATE), linear.clamp(-1, 1))
+        found["cos_matched_ridge"] = float(cosine(method.frame(lin), theirs).mean())
+        try:
+            judge = open_embedder("pca-lda")
+        except MasqueradeError as error:
+            print(f"no judge: {error}")
+        else:
+            found["judge_auc"] = judged(judge, held.pictures, made, held.identity, other)
+            found["judge_auc_ridge"] = judged(judge, held.pictures, linear, held.identity, other)
+    found["mse / mean image"] = found["mse"] / found["mse_mean_image"]
+    found["mse / shuffled"] = found["mse"] / found["mse_shuffled"]
+    found["gap"] = found["cos_matched"] - found["cos_mismatched"]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("--weights", "--train", "--held-out"):
+        parser.add_argument(name, type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(json.dumps({k: round(v, 4) for k, v in measure(options).items()}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
