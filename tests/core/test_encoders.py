@@ -5,7 +5,7 @@ import torch
 
 from masquerade.core.classifier import ViTClassifier
 from masquerade.core.decoders import ViTDecoder
-from masquerade.core.encoders import ViTEncoder
+from masquerade.core.encoders import ViTEncoder, pool
 from masquerade.core.masking import Mask, RandomMasker
 from masquerade.core.tokens import Tokens
 
@@ -105,3 +105,11 @@ def test_decoder_equals_the_unshuffled_way_for_any_part_predicted() -> None:
     torch.testing.assert_close(decoder(latents, mask.predicting_all()), plain, **close)
     part = Mask(mask.visible, mask.hidden, predicted=torch.tensor([[3, 0, 15], [7, 7, 1]]))
     torch.testing.assert_close(decoder(latents, part), part.take_predict(plain), **close)
+
+
+def test_pooling_leaves_the_class_token_out_or_is_it() -> None:
+    # one sample: class token (9, 9), tokens (0, 4) and (2, 8): means 1 and 6, deviations 1 and 2
+    latents = torch.tensor([[[9.0, 9.0], [0.0, 4.0], [2.0, 8.0]]])
+    assert pool(latents, "mean").tolist() == [[1, 6]]
+    assert pool(latents, "mean_std").tolist() == [[1, 6, 1, 2]]
+    assert pool(latents, "cls").tolist() == [[9, 9]]
