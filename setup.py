@@ -22,7 +22,9 @@ EXTRAS = {
     "video": ["decord;platform_machine=='x86_64'", "av>=12", "scikit-video==1.1.11"],
     "audio": ["librosa>=0.10", "soundfile", "av>=12"],
     "pointcloud": ["open3d>=0.18", "libusb-package", "h5py", "pyvista"],
-    "faces": ["insightface>=0.7.3", "dlib-bin", "face_recognition_models"],
+    "faces": [
+        "insightface>=0.7.3", "onnx>=1.13", "onnxruntime", "dlib-bin", "face_recognition_models",
+    ],
     "graph": ["torch-geometric>=2.5", "rdkit"],
     "ray": ["ray>=2.9"],
     "dev": [

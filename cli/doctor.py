@@ -11,7 +11,7 @@ from .output import emit_json, note
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor(as_json: bool) -> int:
-    """What works here: torch and CUDA, faiss, decoders, optional packages, and the mend.
+    """What works here: torch and CUDA, faiss, decoders, optional packages, face nets, the mend.
 
     Ends with 0 unless something that every command needs is broken.
 
@@ -20,9 +20,10 @@ def doctor(as_json: bool) -> int:
       masquerade doctor
     """
     from ..core.health import checks
+    from ..modalities.health import face_checks
 
     found = []
-    for check in checks(Path.cwd()):
+    for check in checks(Path.cwd(), face_checks()):
         found.append(check)
         if not as_json:
             mend = f"  → {check.mend}" if check.mend else ""

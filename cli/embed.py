@@ -16,11 +16,17 @@ from .output import emit_json, note
               help="Processes that load data.")  # fmt: skip
 @click.option("--batch-size", default=64, show_default=True, type=click.IntRange(min=1),
               help="Samples encoded at once; changes the speed only.")  # fmt: skip
+@click.option("--set", "overrides", multiple=True, metavar="data.KEY=VALUE",
+              help="Change the preprocessing, such as data.template of aligned faces.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def embed(
-    subject: str, data: str, out: Path, device: str, workers: int, batch_size: int, as_json: bool
-) -> None:
+    subject: str, data: str, out: Path, device: str, workers: int, batch_size: int,
+    overrides: tuple[str, ...], as_json: bool,
+) -> None:  # fmt: skip
     """Write what SUBJECT makes of DATA: columns key, label (class index) and feature (list).
+
+    A subject is a run folder, a weights file, random:METHOD, raw or pca; of aligned faces also
+    face-api, pca-lda, dlib and onnx:FILE.
 
     \b
     Example:
@@ -29,6 +35,7 @@ def embed(
     from ..benchmarks.opening import open_subject
     from ..benchmarks.subjects import Extraction
     from ..core.atomic_io import write_file
+    from ..core.config import section_overrides
     from ..core.errors import UsageError
     from ..core.frames import feature_frame, write_frame
     from ..core.training.distributed import pick_device
@@ -38,9 +45,10 @@ def embed(
         raise UsageError(
             f"--out {out}: expected a name that ends in .parquet", f"use {out}.parquet"
         )
+    preprocessing = section_overrides("data", overrides)
     source = resolve_data(data)
     how = Extraction(batch_size=batch_size, workers=workers, device=str(pick_device(device)))
-    opened = open_subject(subject, how).fit(source)
+    opened = open_subject(subject, how, preprocessing=preprocessing).fit(source)
     features = opened.features(source)
     frame = feature_frame(features.keys, features.labels, features.values)
     write_file(out, lambda path: write_frame(frame, path))

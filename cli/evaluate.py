@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("benchmark")
 @click.option("--subject", required=True,
-              help="A run folder, weights file, random:METHOD, raw, pca or chance.")  # fmt: skip
+              help="A run folder, a weights file, random:METHOD, raw, pca or chance; of aligned "
+              "faces also face-api, pca-lda, dlib or onnx:FILE.")  # fmt: skip
 @click.option("--data", default="photos", show_default=True,
               help="A catalogue name, or a path with a train and a test split.")  # fmt: skip
 @click.option("--train", help="The train split, where --data does not hold both.")

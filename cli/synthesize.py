@@ -31,6 +31,9 @@ _ONE = click.IntRange(min=1)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all draws.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
               help="Change a setting of the generator.")  # fmt: skip
+@click.option("--paper-shuffle", is_flag=True,
+              help="vec2face: the sigmas' shares hold in the whole set, as published, not in each "
+              "identity; the same as --set perturbation.paper_shuffle=true.")  # fmt: skip
 @click.option("--format", "suffix", type=click.Choice(["jpg", "png", "webp"]), default="jpg",
               show_default=True, help="Of the pictures.")  # fmt: skip
 @click.option("--quality", type=click.IntRange(1, 100), help="Of jpg and webp; none: 95.")
@@ -44,9 +47,9 @@ _ONE = click.IntRange(min=1)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def synthesize(
     generator: str, weights: Path | None, identities: int, images_per_identity: int, out: Path,
-    engine: str, workers: int | None, seed: int, overrides: tuple[str, ...], suffix: str,
-    quality: int | None, device: str, batch_size: int | None, images_per_shard: int | None,
-    threads: int, dry_run: bool, quiet: bool, as_json: bool,
+    engine: str, workers: int | None, seed: int, overrides: tuple[str, ...],
+    paper_shuffle: bool, suffix: str, quality: int | None, device: str, batch_size: int | None,
+    images_per_shard: int | None, threads: int, dry_run: bool, quiet: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Synthesize a labelled data set by GENERATOR into the folder OUT.
 
@@ -62,7 +65,8 @@ def synthesize(
     from ..generators.engine.synthesis import synthesize as make
 
     settings: dict[str, Any] = {}
-    for text in overrides:
+    shuffle = ("perturbation.paper_shuffle=true",) if paper_shuffle else ()
+    for text in (*overrides, *shuffle):
         settings = merge(settings, nested(*parse_override(text)))
     request = Request(
         generator, out, identities, images_per_identity, weights, settings, seed,

@@ -3,9 +3,10 @@
 import ctypes
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
-from .errors import MissingExtra
+from .errors import DataError, MissingExtra
 
 # import name → (distribution, extra), for every package that is not in the base install
 OPTIONAL = {
@@ -19,6 +20,8 @@ OPTIONAL = {
     "h5py": ("h5py", "pointcloud"),
     "pyvista": ("pyvista", "pointcloud"),
     "insightface": ("insightface", "faces"),
+    "onnx": ("onnx", "faces"),
+    "onnxruntime": ("onnxruntime", "faces"),
     "dlib": ("dlib-bin", "faces"),
     "face_recognition_models": ("face_recognition_models", "faces"),
     "torch_geometric": ("torch-geometric", "graph"),
@@ -63,6 +66,29 @@ def require(name: str) -> ModuleType:
     if name == "open3d":
         _load_libusb()
     return import_module(name)
+
+
+def path_inside(name: str, file: str) -> Path:
+    """A file of an optional package, found without importing the package.
+
+    Args:
+        name: the package's import name, a key of `OPTIONAL`.
+        file: relative to the package's folder.
+
+    Raises:
+        MissingExtra: the package is not installed; names the extra that brings it.
+        DataError: it lacks the file.
+    """
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtra(*OPTIONAL[name])
+    path = Path(spec.submodule_search_locations[0]) / file
+    if not path.is_file():
+        raise DataError(
+            f"{path} is missing from the installed package",
+            f"pip install --force-reinstall {OPTIONAL[name][0]}",
+        )
+    return path
 
 
 def _load_libusb() -> None:

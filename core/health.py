@@ -9,7 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -104,7 +104,7 @@ class Check:
         return self.state == "broken" and self.group in ("base", "machine")
 
 
-def _try(code: str) -> tuple[bool, str]:
+def attempt(code: str) -> tuple[bool, str]:
     """Run Python code in a fresh process: did it end well, and its last line."""
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and our own code
@@ -128,7 +128,7 @@ def _version(distribution: str) -> str:
 def check_base(name: str, distribution: str) -> Check:
     """Whether a base package imports."""
     mend = f"pip install --upgrade --force-reinstall {distribution}"
-    works, said = _try(f"import {name}")
+    works, said = attempt(f"import {name}")
     if works:
         return Check(distribution, "base", "ok", _version(distribution))
     return Check(distribution, "base", "broken", said, mend)
@@ -142,14 +142,15 @@ def check_optional(name: str) -> Check:
         return Check(distribution, extra, "missing", "not installed", mend)
     if name in BY_PATH or extra == "dev":
         return Check(distribution, extra, "ok", _version(distribution))
-    works, said = _try(f"from {__package__}.extras import require; require({name!r})")
+    works, said = attempt(f"from {__package__}.extras import require; require({name!r})")
     state: Literal["ok", "broken"] = "ok" if works else "broken"
     return Check(distribution, extra, state, _version(distribution) if works else said,
                  "" if works else f"pip install --force-reinstall {distribution}")  # fmt: skip
 
 
-def _check_code(name: str, code: str, mend: str) -> Check:
-    works, said = _try(code)
+def check_code(name: str, code: str, mend: str) -> Check:
+    """Whether Python code ends well in a process of its own; it prints what it found."""
+    works, said = attempt(code)
     return Check(name, "machine", "ok" if works else "broken", said, "" if works else mend)
 
 
@@ -171,28 +172,30 @@ def _check_space(folder: Path) -> Check:
     )  # fmt: skip
 
 
-def checks(folder: Path) -> Iterator[Check]:
+def checks(folder: Path, more: Sequence[Callable[[], Check]] = ()) -> Iterator[Check]:
     """Every check, in the order of the report: the machine, the base packages, the extras.
 
     Args:
         folder: where the user works (its free space is reported).
+        more: further ones, reported last.
     """
     yield _check_python()
     yield _check_space(folder)
     reinstall = "pip install --upgrade --force-reinstall torch faiss-cpu"
     jobs = [
-        lambda: _check_code("torch", _TORCH, "pip install --upgrade torch"),
-        lambda: _check_code(
+        lambda: check_code("torch", _TORCH, "pip install --upgrade torch"),
+        lambda: check_code(
             "torch, then faiss", _OPENMP.format(first="torch", second="faiss"), reinstall
         ),
-        lambda: _check_code(
+        lambda: check_code(
             "faiss, then torch", _OPENMP.format(first="faiss", second="torch"), reinstall
         ),
-        lambda: _check_code(
+        lambda: check_code(
             "picture decoders", _DECODERS, "pip install --force-reinstall pillow (the wheel)"
         ),
         *[lambda n=name, d=dist: check_base(n, d) for name, dist in BASE.items()],
         *[lambda n=name: check_optional(n) for name in OPTIONAL],
+        *more,
     ]
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         yield from pool.map(lambda job: job(), jobs)

@@ -14,6 +14,7 @@ from .config import Config as BaseConfig
 from .draws import Draws
 from .keymap import Key
 from .masking.mask import Mask
+from .modality import Source
 from .step import StepContext
 from .tokens import Batch, Tokens
 
@@ -81,6 +82,16 @@ class Method(nn.Module, ABC):
     def data_defaults(cls, config: BaseConfig) -> dict[str, Any]:
         """Settings of the modality that the method's own settings fix (such as the size)."""
         return {}
+
+    def check_source(self, source: Source) -> None:
+        """Called before a run folder is made or gone on with: whether these data will do.
+
+        Accepts all by default.
+
+        Raises:
+            UsageError: they are of another kind than the method learns from.
+            DataError: a sample shows it.
+        """
 
     def fit(self, batches: Iterable[Batch]) -> None:
         """Called once before a new run's first step, with one pass over the training data as

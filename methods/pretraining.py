@@ -45,8 +45,8 @@ def pretrain(
         progress: whether a person wants to see a progress line.
 
     Raises:
-        UsageError: `out` holds something else, or the settings do not fit the data.
-        DataError: too many damaged files.
+        UsageError: `out` holds something else, or the settings or the method do not fit the data.
+        DataError: too many damaged files, or the method cannot learn from what they hold.
         MasqueradeError: the loss was not finite too often, or the system refuses to write.
     """
     settings = resolved.settings
@@ -60,6 +60,7 @@ def pretrain(
     train.total_steps(loader.steps_per_epoch)  # the data is large enough: before anything is made
     torch.manual_seed(train.seed)
     method = cls(settings.method)
+    method.check_source(source)
     with RunFolder(out, run_config(resolved, source), main=world.main, runtime=_RUNTIME) as run:
         if type(method).fit is not Method.fit and not (out / "latest").exists():
             method.to(world.device).fit(loader.once())

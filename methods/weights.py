@@ -202,11 +202,18 @@ def export_official(path: Path, out: Path) -> list[str]:
         The official names written.
 
     Raises:
-        WeightsError: the file is not ours.
+        WeightsError: the file is not ours, or has parts that the official network lacks.
     """
     file = _ours(path)
     cls = weights_class(file.header["method"])
     own = {name: value for name, value in file.state.items() if not is_ours(cls, name)}
+    foreign = [name for name in own if not any(key.rename_back(name) for key in cls.KEYMAP)]
+    if foreign:
+        shown = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if foreign[3:] else "")
+        raise WeightsError(
+            f"{file.path}: the official network has no place for {shown}",
+            "only weights of the official architecture can be exported",
+        )
     state = to_official(own, cls.KEYMAP)
     content = wrapped(cls, state)
     write_file(out, lambda temporary: torch.save(content, temporary))

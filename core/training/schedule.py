@@ -5,22 +5,32 @@ import math
 from .settings import OptimSettings
 
 
-def lr_at(epoch: float, *, lr: float, min_lr: float, warmup_epochs: float, epochs: float) -> float:
+def lr_at(
+    epoch: float,
+    *,
+    lr: float,
+    min_lr: float,
+    warmup_epochs: float,
+    epochs: float,
+    warmup_start: float = 0.0,
+) -> float:
     """The learning rate at a fractional epoch (He et al., 2022; official `adjust_learning_rate`).
 
     Args:
         epoch: steps done / steps per epoch.
         lr: the peak, reached at `warmup_epochs`.
         min_lr: the value at `epochs`.
-        warmup_epochs: length of the linear rise from 0.
+        warmup_epochs: length of the linear rise.
         epochs: length of the run.
+        warmup_start: the share of `lr` that the rise begins at.
 
     Example:
         >>> [lr_at(e, lr=1.0, min_lr=0.0, warmup_epochs=2, epochs=10) for e in (0, 1, 2, 6, 10)]
         [0.0, 0.5, 1.0, 0.5, 0.0]
     """
     if epoch < warmup_epochs:
-        return lr * epoch / warmup_epochs
+        start = lr * warmup_start
+        return start + (lr - start) * epoch / warmup_epochs
     # a run that is all warm-up has no cosine part
     done = min(1.0, (epoch - warmup_epochs) / max(epochs - warmup_epochs, 1e-12))
     return min_lr + (lr - min_lr) * 0.5 * (1.0 + math.cos(math.pi * done))
@@ -39,4 +49,5 @@ def lr_at_step(
         min_lr=optim.min_lr,
         warmup_epochs=warmup,
         epochs=steps / steps_per_epoch,
+        warmup_start=optim.warmup_start,
     )

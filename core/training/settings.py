@@ -38,6 +38,7 @@ class OptimSettings(Config):
     decay_all: bool = False  # biases and norms too
     warmup_epochs: Annotated[float, Field(ge=0)] = 40.0
     warmup_steps: Annotated[Annotated[int, Field(ge=0)] | None, Unset] = None  # wins over epochs
+    warmup_start: Share = 0.0  # of lr, where the warm-up begins
     min_lr: Annotated[float, Field(ge=0)] = 0.0
     clip_norm: Annotated[PositiveFloat | None, Unset] = None
     layer_decay: Annotated[Annotated[float, Field(gt=0, le=1)] | None, Unset] = None

@@ -13,9 +13,10 @@ from PIL import Image as Pillow
 
 from ...core.errors import DataError
 from ...core.modality import Source
-from .folder import PLAN, PREPARED, SHARDS
+from .folder import MANIFEST, PLAN, PREPARED, SHARDS
 from .manifest import Row, Shard, content_hash, read_index, read_rows
 from .plan import Plan, read_plan
+from .units import member, unit
 from .verification import read_audit
 
 
@@ -69,8 +70,27 @@ class SynthesizedSet:
         return read_audit(self.folder)
 
     def rows(self, first: int = 0, last: int | None = None) -> Iterator[Row]:
-        """The rows first … last - 1 of the manifest, in order, a few thousand in memory."""
-        return read_rows(self.folder, self.plan, first, last)
+        """The rows first … last - 1 of the manifest, in order, a few thousand in memory.
+
+        Raises:
+            DataError: the manifest is damaged, or a row is not the one that the plan has there: a
+                foreign name could lead out of the data set's folder.
+        """
+        per_shard = self.plan.layout.images_per_shard
+        for number, row in enumerate(read_rows(self.folder, self.plan, first, last), start=first):
+            planned = (unit(self.plan, number // per_shard).shard, member(self.plan, number))
+            own = divmod(number, self.plan.images_per_identity)
+            if (
+                (row.shard, row.member) != planned
+                or (row.identity, row.number) != own
+                or (min(row.offset, row.n_bytes) < 0)
+            ):
+                raise DataError(
+                    f"{self.folder / MANIFEST} is damaged: row {number} is "
+                    f"{row.shard}:{row.member}, the plan has {':'.join(planned)} there",
+                    f"`masquerade data verify {self.folder}` says what to do",
+                )
+            yield row
 
     def of_identity(self, identity: int) -> Iterator[Row]:
         """The rows of an identity."""

@@ -38,8 +38,8 @@ class Jitter(Config):
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         """The moved pictures (B, 3, S, S), one draw per row; borders are replicated."""
         if self.flip:
-            flipped = draws.fork("flip").uniform()[:, None, None, None] < self.flip
-            images = torch.where(flipped, images.flip(-1), images)
+            flipped = (draws.fork("flip").uniform() < self.flip).to(images.device)
+            images = torch.where(flipped[:, None, None, None], images.flip(-1), images)
         if not (self.rotation or self.scale or self.shift):
             return images
         # uniform in [-1, 1): angle, scale, shift in x and y

@@ -62,6 +62,7 @@ class Vec2FaceConfig(Config):
     # ours; the defaults are the official network ------------------------------------------------
     base: Literal["none", "mean"] = "none"  # an image stored with the weights, added to the output
     base_size: int = Field(default=112, ge=1)  # side at which it is stored
+    position_std: float = Field(default=0.02, gt=0)  # initial deviation of both position tables
     late_upsample: bool = False  # the light image decoder: one convolution at the full side
     # unused entries of an official file, kept so that an export gives the same file
     unused: tuple[str, ...] = ()

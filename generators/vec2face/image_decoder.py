@@ -9,6 +9,7 @@ through the convolutions only; published weights depend on it.
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -42,7 +43,13 @@ class ResBlock(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Nearest neighbours to twice the side, then a convolution."""
+    """Nearest neighbours to twice the side, then a 3 × 3 convolution, at the lower side.
+
+    Of the nine pixels that a convolution sees in the enlarged picture only four differ, so each of
+    the four phases of the result (even and odd rows, even and odd columns) is a 2 × 2 convolution
+    of the small picture with sums of the nine weights: the same numbers up to rounding with 2.25
+    times fewer multiplications, and no enlarged copy.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -50,7 +57,22 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, 2H, 2W)."""
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        height, width = x.shape[2:]
+        kernels = torch.cat([k for rows in _pairs(self.conv.weight, 2) for k in _pairs(rows, 3)])
+        bias = self.conv.bias.repeat(4) if self.conv.bias is not None else None
+        # position j saw rows j - 1 and j: those of phase 0 of row j, and of phase 1 of row j - 1
+        phases = F.conv2d(x, kernels, bias, padding=1).chunk(4, dim=1)
+        out = phases[0].new_empty(len(x), phases[0].shape[1], 2 * height, 2 * width)
+        for number, phase in enumerate(phases):
+            a, b = divmod(number, 2)
+            out[:, :, a::2, b::2] = phase[:, :, a : a + height, b : b + width]
+        return out
+
+
+def _pairs(weight: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Three taps on doubled pixels as two taps on the pixels: of the even and the odd places."""
+    first, middle, last = weight.unbind(dim)
+    return torch.stack([first, middle + last], dim), torch.stack([first + middle, last], dim)
 
 
 class Middle(nn.Module):

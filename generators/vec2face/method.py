@@ -26,17 +26,28 @@ from ...core.errors import UsageError
 from ...core.keymap import Key
 from ...core.masking import Mask, RowDropMasker, RowMask
 from ...core.method import Method, StepOutput
+from ...core.modality import Source
 from ...core.perceptual import LPIPS, FeaturePerceptual, Perceptual
 from ...core.step import StepContext
 from ...core.tokens import Batch, Tokens
 from ...modalities.image import Image
-from ...modalities.image.faces.embedders import Embedder, View, open_embedder
+from ...modalities.image.faces.checking import check_template
+from ...modalities.image.faces.embedders import Embedder, open_embedder
 from ...modalities.image.faces.templates import ARCFACE_112
 from . import keymap
 from .augment import Jitter
-from .config import GENERATION_ROWS, N_ROWS, TRAINING_ROWS, Vec2FaceConfig
+from .config import (
+    GENERATION_ROWS,
+    N_ROWS,
+    POSE_GENERATION_ROWS,
+    TRAINING_ROWS,
+    Vec2FaceConfig,
+)
 from .discriminator import OFFICIAL_DIMS, Discriminator
-from .frame import ARCFACE_NORM, Frame
+from .frame import Frame
+from .frame_buffers import FrameBuffers
+from .landmark_picture import landmark_picture
+from .look import Look
 from .losses import (
     LossWeights,
     adversary_is_on,
@@ -45,6 +56,10 @@ from .losses import (
     judged,
 )
 from .model import Vec2FaceNet
+from .perturbation import perturbed
+from .points import PointsOf
+from .pose import train_pose_only
+from .start import load_start
 
 _PATCH = 16  # the 7 × 7 rows seen as patches of the picture
 
@@ -63,8 +78,15 @@ class Vec2FaceTraining(Vec2FaceConfig):
     disc_dims: tuple[int, ...] = OFFICIAL_DIMS
     official_adversary_gradient: bool = False  # parity switch, see `losses.judged`
     jitter: Jitter = Jitter()
+    # ours, for few faces: σ of the noise added to the vectors that are drawn from (at their norm),
+    # so that no picture can be known by heart from its own vector; the identity term keeps v
+    vector_noise: float = Field(default=0.0, ge=0)
     training_rows: RowDropMasker = TRAINING_ROWS
     generation_rows: RowDropMasker = GENERATION_ROWS
+    pose_generation_rows: RowDropMasker = POSE_GENERATION_ROWS  # where a pose condition is given
+    # weights that training begins with (file or run folder); with `pose`, training is the second
+    # stage of Vec2Face+: only adapters and pose net learn, on top of these
+    start: str = ""
 
     @model_validator(mode="after")
     def _sizes(self) -> "Vec2FaceTraining":
@@ -101,6 +123,8 @@ class Vec2Face(Method):
         wanted = config.weights.gan > 0 if adversary is None else adversary
         self.discriminator = Discriminator(config.disc_dims) if wanted else None
         self.frame = FrameBuffers(config.rep_dim, centres)
+        if config.pose:
+            train_pose_only(self.net)
         # kept out of the module tree: they are nobody's weights but their own file's
         self._frozen: dict[str, Any] = {}
 
@@ -177,10 +201,32 @@ class Vec2Face(Method):
 
     # training ----------------------------------------------------------------------------------
 
+    def train(self, mode: bool = True) -> "Vec2Face":  # noqa: FBT001, FBT002 - torch's signature
+        """As usual; under a pose stage the network stays in eval mode (official code)."""
+        super().train(mode)
+        if self.config.pose:
+            self.net.eval()
+        return self
+
+    def check_source(self, source: Source) -> None:
+        """Refuse pictures of another template, and settings that name no such nets."""
+        check_template(source, self.template)
+        self.embedder()
+        if self.config.weights.lpips > 0:
+            self.perceptual(Look(self.embedder(), self.template))
+
     def fit(self, batches: Iterable[Batch]) -> None:
         """Take the frame, the identities' centres and the base image from the training faces."""
+        self.embedder()  # a wrong name must be said before the first step
+        if self.config.start:
+            load_start(self, Path(self.config.start))
+            return
+        if self.config.pose:
+            raise UsageError(
+                "the pose stage begins with trained weights of vec2face, and none are named",
+                "add --set start=FILE, a weights file or run folder of the first stage",
+            )
         if self.config.frame == "raw" and self.config.base == "none":
-            self.embedder()  # a wrong name must be said before the first step
             return
         vectors, labels, total, count = [], [], torch.zeros(3, 112, 112, dtype=torch.float64), 0
         with torch.no_grad():
@@ -207,7 +253,8 @@ class Vec2Face(Method):
         with torch.no_grad(), torch.autocast(pictures.device.type, enabled=False):
             vectors = self.frame(look(pictures).vectors)
         rows = self._rows(draws, step) if mask is None else _as_rows(mask)
-        generated = self.net(vectors, rows)
+        condition, seen = self._pose(pictures)
+        generated = self.net(self._noisy(vectors, draws), rows, condition)
         playing = self.discriminator is not None and adversary_is_on(step.epoch, config.disc_start)
         loss, parts = generator_loss(
             generated, pictures, vectors,
@@ -219,16 +266,34 @@ class Vec2Face(Method):
         against = self._against(pictures, generated.image.detach(), playing=playing)
         if against is not None:
             parts = {**parts, "disc": against}
+        parts = {**parts, **seen}
         return StepOutput(
             loss, {k: v.detach() for k, v in parts.items()}, adversary_loss=against,
             prediction=Image.tokenize(generated.image.detach(), _PATCH).values,
             mask=Mask.from_bool(rows.drop_bool).predicting_all(),
         )  # fmt: skip
 
+    def _noisy(self, vectors: Tensor, draws: Draws) -> Tensor:
+        sigma = self.config.vector_noise
+        if not sigma:
+            return vectors
+        noise = draws.fork("vector-noise").normal(vectors.shape[1]).to(vectors.device)
+        return perturbed(vectors, sigma * noise)
+
     def _rows(self, draws: Draws, step: StepContext) -> RowMask:
         """One rate for the whole batch, as in the official code; places by sample."""
         masker: RowDropMasker = self.config.training_rows
         return masker.draw(draws, rate=masker.rates(draws.step(step.step)))
+
+    def _pose(self, pictures: Tensor) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """The pose condition (B, 1, D) of pictures, and the share whose points were not found."""
+        if self.net.pose is None:
+            return None, {}
+        if "points" not in self._frozen:
+            with torch.random.fork_rng(devices=[]):
+                self._frozen["points"] = PointsOf(self.template)
+        points, found = self._frozen["points"](pictures)
+        return self.net.pose(landmark_picture(points)), {"no_points": 1 - found.float().mean()}
 
     def _weights(self, step: StepContext) -> LossWeights:
         weights: LossWeights = self.config.weights
@@ -254,8 +319,11 @@ class Vec2Face(Method):
         """Pictures (B, 3, S, S), not clipped, of vectors (B, d) in the frame's units.
 
         Masking stays on; mask and rate are drawn per row, so a picture depends on its row alone.
+        A condition (B, 1, D) of `pose_condition` has rates of its own.
         """
-        rows = self.config.generation_rows.draw(draws.fork("mask"))
+        config = self.config
+        masker = config.generation_rows if condition is None else config.pose_generation_rows
+        rows = masker.draw(draws.fork("mask"))
         return self.net(vectors, rows, condition).image
 
     def features(self, batch: Batch) -> Tensor:
@@ -268,9 +336,11 @@ class Vec2Face(Method):
 
     def reconstruction(self, batch: Batch, output: StepOutput) -> Tokens:
         """The drawn pictures, as patches of the size of a row's field."""
-        if output.prediction is None:
+        if output.mask is None or output.prediction is None:
             raise ValueError("the output holds no prediction")
-        return Tokens(output.prediction, grid=Image.tokenize(batch, _PATCH).grid)
+        tokens = Image.tokenize(batch, _PATCH)
+        drawn = output.mask.put_predicted(tokens.values, output.prediction.float())
+        return Tokens(drawn, grid=tokens.grid)
 
     # containers --------------------------------------------------------------------------------
 
@@ -307,80 +377,6 @@ class Vec2Face(Method):
         centres = shapes.get("frame.centres", (0,))[0]
         adversary = any(name.startswith(("disc.", "discriminator.")) for name in shapes)
         return cls(config, centres=centres, adversary=adversary)
-
-
-class Look:
-    """What an extractor sees of the pictures of one step, each batch of them once.
-
-    Args:
-        embedder: the extractor.
-        template: of the pictures.
-    """
-
-    def __init__(self, embedder: Embedder, template: str) -> None:
-        self._embedder, self._template = embedder, template
-        self._seen: dict[int, tuple[Tensor, View]] = {}  # holds the pictures, so no id comes twice
-
-    def taps(self, images: Tensor) -> list[Tensor]:
-        """The feature maps of pictures (B, 3, S, S).
-
-        Raises:
-            UsageError: the extractor has none.
-        """
-        return self(images).taps or self._embedder.taps(images, self._template)
-
-    def __call__(self, images: Tensor) -> View:
-        """Vectors and feature maps of pictures (B, 3, S, S)."""
-        if id(images) not in self._seen:
-            self._seen[id(images)] = (images, self._embedder.view(images, self._template))
-        return self._seen[id(images)][1]
-
-
-class FrameBuffers(torch.nn.Module):
-    """The embedding frame as part of the weights, and the training identities' centres in it.
-
-    Args:
-        width: d.
-        centres: C.
-    """
-
-    def __init__(self, width: int, centres: int = 0) -> None:
-        super().__init__()
-        self.mean: Tensor
-        self.scale: Tensor
-        self.norm: Tensor
-        self.centres: Tensor
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("scale", torch.ones((), dtype=torch.float64))
-        self.register_buffer("norm", torch.tensor(ARCFACE_NORM, dtype=torch.float64))
-        self.register_buffer("centres", torch.zeros(centres, width))
-
-    def forward(self, raw: Tensor) -> Tensor:
-        """Raw vectors (B, d) in the frame's units."""
-        return (raw - self.mean) * self.scale.to(raw.dtype)
-
-    def get(self) -> Frame:
-        """The frame for NumPy."""
-        mean = self.mean.detach().cpu().numpy()
-        return Frame(mean, float(self.scale), float(self.norm))
-
-    def put(self, frame: Frame, raw: np.ndarray, labels: np.ndarray | None) -> None:
-        """Store a frame, and the centres of raw vectors (n, d) with identities (n,)."""
-        from ...core.metrics.faces import identity_centres
-
-        self.mean.copy_(torch.from_numpy(frame.mean))
-        self.scale.fill_(frame.scale)
-        self.norm.fill_(frame.norm)
-        if labels is not None:
-            centres = identity_centres(frame.to_frame(raw), labels)[1]
-            self.centres = torch.from_numpy(np.float32(centres)).to(self.mean.device)
-
-    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """As usual; the number of centres is the state's."""
-        stored = state.get(f"{prefix}centres")
-        if stored is not None and stored.shape[1:] == self.centres.shape[1:]:
-            self.centres = torch.zeros_like(stored, device=self.centres.device)
-        super()._load_from_state_dict(state, prefix, *rest)
 
 
 def _as_rows(mask: Mask) -> RowMask:

@@ -27,8 +27,6 @@ from .image_decoder import ImageDecoder
 from .light_decoder import LightDecoder
 from .pose import PoseEncoder
 
-_STD = 0.02  # of the position tables
-
 
 @dataclass(frozen=True)
 class Generated:
@@ -93,8 +91,8 @@ class Vec2FaceNet(nn.Module):
         self.decoder_norm = nn.LayerNorm(dim, eps=LN_EPS)
         self.to_map = nn.Linear(dim, config.z_channels)
         self.apply(init_transformer)
-        nn.init.normal_(self.positions, std=_STD)
-        nn.init.normal_(self.decoder_positions, std=_STD)
+        nn.init.normal_(self.positions, std=config.position_std)
+        nn.init.normal_(self.decoder_positions, std=config.position_std)
         decoder = LightDecoder if config.late_upsample else ImageDecoder
         self.image_decoder = decoder(
             z_channels=config.z_channels,
@@ -174,7 +172,9 @@ class Vec2FaceNet(nn.Module):
         if condition is None:
             latents = self.decoder_embed(latents)
         first = latents[:, :1]
-        rows = mask.restore(latents[:, 1:], first if condition is None else condition)
+        # under autocast the norm before gives float32 and the pose net bfloat16
+        filler = first if condition is None else condition.to(latents.dtype)
+        rows = mask.restore(latents[:, 1:], filler)
         x = torch.cat([first, rows], dim=1) + self.decoder_positions
         for block in self.decoder_blocks:
             x = block(x)

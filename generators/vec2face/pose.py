@@ -2,7 +2,16 @@
 
 # B samples, D width.
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
+
+from ...core.errors import UsageError
+from ...core.lora import LoRALinear, train_adapters_only
+from .landmark_picture import landmark_picture
+
+if TYPE_CHECKING:
+    from .method import Vec2Face
 
 _WIDTHS = (3, 32, 64, 128, 256)
 _SIDE = 112
@@ -46,3 +55,32 @@ class PoseEncoder(nn.Module):
         for conv in self.convs:
             x = conv(x).relu()
         return self.linear(x.flatten(1))[:, None]
+
+
+def train_pose_only(net: nn.Module) -> None:
+    """Freeze a network but for its adapters, where there are any, and its `pose` net."""
+    net.requires_grad_(requires_grad=False)
+    if any(isinstance(module, LoRALinear) for module in net.modules()):
+        train_adapters_only(net)
+    net.get_submodule("pose").requires_grad_(requires_grad=True)
+
+
+def pose_condition(method: "Vec2Face", points: Tensor) -> Tensor:
+    """What `Vec2Face.generate` takes as `condition`, for faces with these points.
+
+    Args:
+        method: with a pose net.
+        points: (B, 5, 2) pixels of the method's template, in the order of `templates.LANDMARKS`.
+
+    Returns:
+        (B, 1, D).
+
+    Raises:
+        UsageError: the weights hold no pose net.
+    """
+    if method.net.pose is None:
+        raise UsageError(
+            "these weights hold no pose net, so no pose can be asked for",
+            "train one with --recipe vec2face-plus-pose, or use weights of Vec2Face+",
+        )
+    return method.net.pose(landmark_picture(points.to(method.device)))

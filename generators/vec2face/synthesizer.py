@@ -6,66 +6,50 @@ Vectors are in the units of the embedding frame that the weights carry.
 
 # B rows, d vector width, n identities.
 
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, JsonValue
-from torch import Tensor
+from pydantic import JsonValue
+from torch import Tensor, nn
 
-from ...core.config import Config
-from ...core.errors import UsageError, WeightsError
-from ...core.metrics.cosines import MaxCosine, max_cosine
+from ...core.atomic_io import canonical_json, write_text
+from ...core.draws import Draws
+from ...core.errors import DataError, UsageError, WeightsError
 from ...core.weights import find_weights, weights_hash
 from ...methods.weights import load_method
 from ...modalities.image.faces.embedders import Embedder, open_embedder
+from ..engine.worker import fixed_computation
 from ..generator import Generator, Progress, Rendered, RenderPlan
 from .attrop import AttrOP, AttrOpReport, net_paint
 from .attrop_losses import AttrOpSettings
 from .certificate import certify, read_identities, write_identities
 from .estimators import FeatureNorm
+from .identities import apart, find_identities
 from .method import Vec2Face
-from .perturbation import Perturbation, row_draws
-from .sampling import GaussianSampler, PcaGaussianSampler, Sampler, read_centres
-from .separation import Separated, SeparationSettings, separate
+from .perturbation import row_draws
+from .separation import Separated
+from .separation_cost import plan_cost
+from .settings import Vec2FaceSynthesis
 
 if TYPE_CHECKING:
     from ..engine.dataset import SynthesizedSet
 
+logger = logging.getLogger(__name__)
+
 SHIPPED = Path(__file__).parent / "weights" / "demo.safetensors"
+NETS = "nets.json"  # the hashes of the frozen nets that AttrOP of pictures works with
 _BATCH = 64  # rows of the quality pass
+_NO_IMAGE = 2**32 - 1  # the image number of the quality pass's masks: no picture has it
 
-
-class Vec2FaceSynthesis(Config):
-    """How a data set is made; the defaults are HSFace's with the released sampler's τ.
-
-    Attributes:
-        sampler: "pca": a Gaussian with mean and covariance of real class centres; "gaussian":
-            independent values with the deviation of the official vectors.
-        centres: a file of raw class centres (.npy, or the .parquet of `masquerade embed`); empty =
-            those that the weights carry.
-        separation: how far apart identities must be.
-        perturbation: how much the pictures of one identity differ.
-        identity_attrop: the quality pass over identity vectors, or none.
-        image_attrop: attributes of every picture, or none.
-        embedder: the extractor of AttrOP and of the audit; empty = that of the weights.
-        quality: an extractor whose feature norm is a quality (MagFace weights), for AttrOP.
-        precision: of the network.
-    """
-
-    sampler: Literal["pca", "gaussian"] = "pca"
-    centres: str = ""
-    separation: SeparationSettings = SeparationSettings()
-    perturbation: Perturbation = Perturbation()
-    identity_attrop: AttrOpSettings | None = None
-    image_attrop: AttrOpSettings | None = None
-    embedder: str = ""
-    quality: str = ""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    std: float = Field(default=1.0, gt=0)  # of the sampler "gaussian"
+Net = Callable[..., Any]
 
 
 class Synthesizer(Generator):
@@ -87,6 +71,8 @@ class Synthesizer(Generator):
         self._hash = content_hash
         self._identities = lru_cache(maxsize=2)(read_identities)
         self._opened = lru_cache(maxsize=4)(lambda name: open_embedder(name, str(device)))
+        self._attrop_of = lru_cache(maxsize=2)(self._image_attrop)
+        self._compiled = lru_cache(maxsize=1)(lambda: _compiled(self.method.net))
 
     @classmethod
     def open(cls, weights: Path | None, device: str) -> "Synthesizer":
@@ -95,10 +81,15 @@ class Synthesizer(Generator):
         Raises:
             WeightsError: no weights there, or those of another method.
         """
+        if weights is None and not SHIPPED.is_file():
+            raise WeightsError(
+                f"this installation holds no demo weights of vec2face (looked for {SHIPPED.name})",
+                "give --weights FILE: a run of `masquerade pretrain vec2face`, or official weights "
+                "imported with `masquerade weights import vec2face`",
+            )
         path = find_weights(SHIPPED if weights is None else weights)
         method = load_method(path, expect="vec2face")
-        if not isinstance(method, Vec2Face):
-            raise WeightsError(f"{path} holds no Vec2Face generator")
+        assert isinstance(method, Vec2Face)  # noqa: S101 - `expect` has said so
         return cls(method, weights_hash(path), device)
 
     @property
@@ -115,6 +106,13 @@ class Synthesizer(Generator):
             "training_identities": len(self.method.frame.centres),
         }  # fmt: skip
 
+    def preparation_s(self, n_identities: int, settings: Vec2FaceSynthesis) -> float | None:
+        """The seconds of the separation where few candidates are rejected; the quality pass was
+        never measured, so None with it."""  # noqa: D205, D209
+        if settings.identity_attrop is not None:
+            return None
+        return plan_cost(n_identities, self.method.config.rep_dim).seconds
+
     # identities --------------------------------------------------------------------------------
 
     def prepare(
@@ -125,59 +123,61 @@ class Synthesizer(Generator):
         folder: Path,
         progress: Progress,
     ) -> dict[str, JsonValue]:
-        """Write identities.npy and certificate.json.
+        """Write identities.npy and certificate.json, and nets.json where pictures need it.
+
+        Everything that the settings name is opened now: what is missing is said before the first
+        picture, not after the last.
 
         Raises:
-            UsageError: τ cannot be met, or centres are needed and absent.
+            UsageError: τ cannot be met, or something is needed that the settings do not name.
+            DataError: a named file is damaged.
+            WeightsError: a net's weights do not load.
         """
-        sampler = self._sampler(settings)
-        found = separate(sampler, n_identities, settings.separation, seed=seed, progress=progress)
+        self.embedder(settings)
+        if settings.compile:
+            self._compiled()
+        if settings.image_attrop is not None:
+            self._attrop(settings.image_attrop, settings, "image_attrop")
+            write_text(folder / NETS, canonical_json(self._nets(settings)))
+        frame, centres = self.method.frame.get(), self.method.frame.centres.cpu().numpy()
+        found, sampler = find_identities(
+            n_identities, settings, frame, centres, seed=seed, progress=progress
+        )
         facts: dict[str, JsonValue] = {}
         if settings.identity_attrop is not None:
-            found, facts = self._quality_pass(found, settings, seed)
-        frame = self.method.frame.get()
-        frame.check(found.vectors, "identity vectors")
+            with fixed_computation(1):  # any other number of threads gives other last bits
+                found, facts = self._quality_pass(found, settings, seed, progress)
         certificate = certify(found, sampler, settings.separation, seed)
         write_identities(folder, found.vectors, certificate)
         return {"certificate": str(certificate), **facts}
 
-    def _sampler(self, settings: Vec2FaceSynthesis) -> Sampler:
-        frame = self.method.frame.get()
-        if settings.sampler == "gaussian":
-            return GaussianSampler(width=frame.width, std=settings.std)
-        if settings.centres:
-            raw = read_centres(Path(settings.centres))
-            frame.check(frame.to_frame(raw), settings.centres)
-            return PcaGaussianSampler.fit(frame.to_frame(raw))
-        if len(self.method.frame.centres) < 2:
-            raise UsageError(
-                "these weights carry no class centres, from which identities are sampled",
-                "give real ones with --set centres=FILE.npy (or .parquet of `masquerade embed`), "
-                "or take --set sampler=gaussian",
-            )
-        return PcaGaussianSampler.fit(self.method.frame.centres.cpu().numpy())
-
     def _quality_pass(
-        self, found: Separated, settings: Vec2FaceSynthesis, seed: int
+        self, found: Separated, settings: Vec2FaceSynthesis, seed: int, progress: Progress
     ) -> tuple[Separated, dict[str, JsonValue]]:
         """Identity vectors moved once by AttrOP; those that would come too close stay as drawn."""
         assert settings.identity_attrop is not None  # noqa: S101 - asked only then
-        attrop = self._attrop(settings.identity_attrop, settings)
-        results = []
-        for start in range(0, len(found.vectors), _BATCH):
-            rows = torch.arange(start, min(start + _BATCH, len(found.vectors)))
+        attrop = self._attrop(settings.identity_attrop, settings, "identity_attrop")
+        moved, results = np.empty_like(found.vectors), []
+        for start in range(0, len(moved), _BATCH):
+            rows = torch.arange(start, min(start + _BATCH, len(moved)))
             vectors = torch.from_numpy(found.vectors[rows.numpy()]).to(self.device)
             paint = net_paint(
                 self.method.net, self.method.config.generation_rows, seed=seed,
-                identities=rows.to(self.device), numbers=torch.zeros_like(rows).to(self.device),
+                identities=rows.to(self.device),
+                numbers=torch.full_like(rows, _NO_IMAGE).to(self.device),
             )  # fmt: skip
-            results.append(attrop.run(vectors, vectors, paint))
-        moved = torch.cat([result.vectors for result in results]).cpu().numpy()
-        kept, largest = apart(found.vectors, moved, settings.separation.tau)
+            done = attrop.run(vectors, vectors, paint)
+            moved[rows.numpy()] = done.vectors.cpu().numpy()
+            results.append(replace(done, vectors=done.vectors[:0]))
+            progress(int(rows[-1]) + 1, len(moved))
+        kept, back, largest = apart(found.vectors, moved, settings.separation.tau)
         report = AttrOpReport.of(results, settings.identity_attrop)
+        if report.accepted < report.n:
+            logger.warning("identity vectors: %s", report)
         facts: dict[str, JsonValue] = {
             "identity_attrop": str(report),
-            "identities_left_as_drawn": int((kept == found.vectors).all(axis=1).sum()),
+            "identity_attrop_accepted": report.accepted,
+            "identities_put_back": int(back.sum()),
         }
         return Separated(kept, found.candidates, found.tried, largest), facts
 
@@ -188,11 +188,10 @@ class Synthesizer(Generator):
     ) -> Rendered:
         """The pictures of some rows."""
         settings: Vec2FaceSynthesis = plan.settings
-        vectors = self._identities(plan.folder)[identities]
-        who, which = (
-            torch.from_numpy(np.asarray(x)).to(self.device) for x in (identities, numbers)
+        vectors = np.array(self._identities(plan.folder)[identities])
+        who, which, wanted = (
+            torch.from_numpy(np.asarray(x)).to(self.device) for x in (identities, numbers, vectors)
         )
-        wanted = torch.from_numpy(np.array(vectors)).to(self.device)
         with torch.inference_mode():
             moved, sigmas = settings.perturbation(
                 wanted, plan.seed, who, which,
@@ -204,7 +203,7 @@ class Synthesizer(Generator):
                     self.method.net, self.method.config.generation_rows,
                     seed=plan.seed, identities=who, numbers=which,
                 )  # fmt: skip
-                done = self._attrop(settings.image_attrop, settings).run(moved, wanted, paint)
+                done = self._attrop_of(settings, plan.folder).run(moved, wanted, paint)
                 moved, accepted = done.vectors, done.accepted.tolist()
             pictures = self._paint(moved, row_draws(plan.seed, who, which, "render"), settings)
         facts = [
@@ -213,22 +212,76 @@ class Synthesizer(Generator):
         ]
         return Rendered(pictures, facts)
 
-    def _paint(self, vectors: Tensor, draws: Any, settings: Vec2FaceSynthesis) -> NDArray[np.uint8]:  # noqa: ANN401
+    def _paint(
+        self, vectors: Tensor, draws: Draws, settings: Vec2FaceSynthesis
+    ) -> NDArray[np.uint8]:
+        net: Net = self._compiled() if settings.compile else self.method.net
         half = settings.precision == "bf16"
+        # as `Vec2Face.generate`; masks are drawn outside of the compiled graph
+        rows = self.method.config.generation_rows.draw(draws.fork("mask"))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            images = self.method.generate(vectors, draws)
+            images = net(vectors, rows).image
         levels = (images.float().clamp(-1, 1) + 1).mul(127.5).round().to(torch.uint8)
         return levels.permute(0, 2, 3, 1).cpu().numpy()
 
-    def _attrop(self, wanted: AttrOpSettings, settings: Vec2FaceSynthesis) -> AttrOP:
-        quality = None
-        if settings.quality:
-            net = self._opened(settings.quality)
-            quality = FeatureNorm(lambda images: net.embed(images, self.method.template))
-        frame, embedder = self.method.frame, self.embedder(settings)
+    # frozen nets -------------------------------------------------------------------------------
+
+    def _image_attrop(self, settings: Vec2FaceSynthesis, folder: Path) -> AttrOP:
+        """AttrOP of pictures, by the very nets that the plan was made with.
+
+        Raises:
+            DataError: another net lies at a name that the settings give.
+        """
+        assert settings.image_attrop is not None  # noqa: S101 - asked only then
+        planned, now = json.loads((folder / NETS).read_text("utf-8")), self._nets(settings)
+        for role, content_hash in now.items():
+            if planned.get(role) != content_hash:
+                raise DataError(
+                    f"the {role} net that the settings name has the sha256 {content_hash[:16]}…, "
+                    f"the plan was made with {str(planned.get(role))[:16]}…",
+                    "restore the former file, or make the data set again in another folder",
+                )
+        return self._attrop(settings.image_attrop, settings, "image_attrop")
+
+    def _nets(self, settings: Vec2FaceSynthesis) -> dict[str, str]:
+        return {
+            "embedder": self.embedder(settings).hash,
+            "quality": self._opened(settings.quality).hash,
+        }
+
+    def _attrop(self, wanted: AttrOpSettings, settings: Vec2FaceSynthesis, name: str) -> AttrOP:
+        """AttrOP of the settings called `name`.
+
+        Raises:
+            UsageError: a target needs a net that is not named or gives no gradients.
+        """
+        if wanted.pose_target is not None:
+            raise UsageError(
+                f"{name}.pose_target {wanted.pose_target} needs a differentiable head-pose net, "
+                "and no such weights can be named here",
+                "leave it out, or call AttrOP from Python with a `Yaw` estimator of your net",
+            )
+        if wanted.quality_target is None:
+            raise UsageError(f"{name} has no target", f"give --set {name}.quality_target=VALUE")
+        if not settings.quality:
+            raise UsageError(
+                f"{name}.quality_target {wanted.quality_target} needs a quality net, and none is "
+                "named",
+                "name MagFace weights: --set quality=FILE "
+                "(imported with `masquerade weights import iresnet`)",
+            )
+        embedder, quality = self.embedder(settings), self._opened(settings.quality)
+        for net in (embedder, quality):
+            if not net.differentiable:
+                raise UsageError(
+                    f"the extractor '{net.name}' gives no gradients, which {name} needs",
+                    "use face-api or a weights file of iresnet",
+                )
+        frame, template = self.method.frame, self.method.template
         return AttrOP(
-            wanted, lambda images: frame(embedder.embed(images, self.method.template)), quality
-        )
+            wanted, lambda images: frame(embedder.embed(images, template)),
+            FeatureNorm(lambda images: quality.embed(images, template)),
+        )  # fmt: skip
 
     def embedder(self, settings: Vec2FaceSynthesis) -> Embedder:
         """The extractor of AttrOP and audit.
@@ -259,24 +312,25 @@ class Synthesizer(Generator):
         return audit_faces(
             dataset, self.embedder(settings), self.method.frame.get(),
             self.method.frame.centres.cpu().numpy(), template=self.method.template,
-            tau=settings.separation.tau,
+            settings=settings,
         )  # fmt: skip
 
 
-def apart(
-    drawn: NDArray[np.float32], moved: NDArray[np.float32], tau: float
-) -> tuple[NDArray[np.float32], MaxCosine | None]:
-    """`moved` vectors (n, d), with those that reach `tau` put back to where they were `drawn`.
+def _compiled(net: nn.Module) -> Net:
+    """The network compiled, such that which kernels draw a batch depends on its shape alone.
 
-    Drawn vectors are apart from each other, so this ends: at worst with all of them put back.
+    Neither on the shapes that came before it (each is compiled for itself) nor on how fast kernels
+    happened to be (none is chosen by timing). The compiling itself happens at the first call.
 
-    Returns:
-        The vectors, and their largest cosine (None for a single one).
+    Raises:
+        UsageError: this torch has no such mode.
     """
-    kept = moved.copy()
-    while len(kept) > 1:
-        largest = max_cosine(kept)
-        if largest.value < tau:
-            return kept, largest
-        kept[[largest.first, largest.second]] = drawn[[largest.first, largest.second]]
-    return kept, None
+    from torch._inductor import list_options
+
+    if "deterministic" not in list_options():
+        raise UsageError(
+            f"compile: torch {torch.__version__} chooses kernels by timing, so that no two workers "
+            "need draw the same pictures",
+            "leave compile out, or install a newer torch",
+        )
+    return torch.compile(net, fullgraph=True, dynamic=False, options={"deterministic": True})

@@ -5,6 +5,7 @@ an animation the first frame counts. Only the formats below are ever tried: some
 other readers start programs.
 """
 
+import re
 import struct
 import warnings
 import zlib
@@ -29,6 +30,8 @@ _DECODER_ERRORS = (
     OverflowError, MemoryError, EOFError, RuntimeError, ZeroDivisionError, AssertionError,
     struct.error, zlib.error, Pillow.DecompressionBombError, Pillow.DecompressionBombWarning,
 )  # fmt: skip
+# decoders name their buffer by its address, which differs from run to run
+_OBJECT = re.compile(r"<[^<>]* at 0x[0-9a-f]+>")
 Box = tuple[int, int, int, int]
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -69,7 +72,7 @@ def _damage(name: str) -> Iterator[None]:
             f"{name} has more than {Pillow.MAX_IMAGE_PIXELS} pixels", "scale it down first"
         ) from error
     except _DECODER_ERRORS as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = " ".join(_OBJECT.sub("", str(error)).split())[:200] or type(error).__name__
         raise DataError(f"{name} is damaged or no picture: {reason}", "replace the file") from error
 
 

@@ -1,7 +1,7 @@
 """Folders of pictures: one folder per class, or flat without classes; and a single file."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,13 +69,19 @@ def open_file(path: Path) -> FileSource:
     return FileSource(str(path), path.parent, [path.name])
 
 
-def open_folder(path: Path) -> FileSource:
+def open_folder(path: Path, only: Collection[str] | None = None) -> FileSource:
     """The pictures of a folder; its sub-folders, where there are any, are the classes.
+
+    Args:
+        path: the folder.
+        only: the classes wanted; None = all.
 
     Raises:
         DataError: no pictures, or classes and loose pictures mixed, or a folder of splits.
     """
     folders = sorted(p.name for p in path.iterdir() if p.is_dir() and not _is_hidden(p.name))
+    if only is not None:
+        folders = [name for name in folders if name in only]
     loose = sorted(p.name for p in path.iterdir() if p.is_file() and _is_picture(p))
     if not folders:
         return FileSource(str(path), path, _some(loose, path))

@@ -12,7 +12,7 @@ from .shards import ShardSource
 
 
 def open_source(path: Path) -> Source:
-    """The images at a path; `PATH#SPLIT` names an array split or a sub-folder.
+    """The images at a path; `PATH#SPLIT` names an array split, a sub-folder or a part of faces.
 
     Raises:
         DataError: nothing there, or nothing that can be read.
@@ -24,7 +24,7 @@ def open_source(path: Path) -> Source:
         return _open_one(path, split)
     if split is not None:
         if not (path / split).is_dir():
-            raise DataError(f"{path} has no sub-folder {split!r}", "check the part after '#'")
+            return _open_part(path, split)
         path = path / split
     if is_pack(path):
         return PackSource(path)
@@ -39,6 +39,24 @@ def _split(path: Path) -> tuple[Path, str | None]:
         return path, None
     before, _, after = text.rpartition("#")
     return Path(before), after or None
+
+
+def _open_part(path: Path, part: str) -> Source:
+    """The identities of prepared faces that the shipped split counts to `part`."""
+    from .faces.aligned import template_of
+    from .faces.split import faces_split, part_of
+
+    if template_of(path) is None:
+        raise DataError(f"{path} has no sub-folder {part!r}", "check the part after '#'")
+    wanted = set(part_of(faces_split(), part))
+    if not any(child.name in wanted for child in path.iterdir()):
+        raise DataError(
+            f"{path} holds nobody whom faces-split.toml counts to '{part}'",
+            "its folders must be called SOURCE_PERSON, such as att_s02",
+        )
+    source = open_folder(path, only=wanted)
+    source.name = f"{path}#{part}"
+    return source
 
 
 def _open_one(path: Path, split: str | None) -> Source:

@@ -48,13 +48,13 @@ def test_absent_extra_is_missing_and_not_fatal(monkeypatch: pytest.MonkeyPatch) 
 
 def test_both_orders_of_faiss_and_torch_agree() -> None:
     for first, second in (("torch", "faiss"), ("faiss", "torch")):
-        works, said = health._try(health._OPENMP.format(first=first, second=second))
+        works, said = health.attempt(health._OPENMP.format(first=first, second=second))
         assert works, said
         assert said == "exact search and matmul agree"
 
 
 def test_decoders_are_checked_by_decoding() -> None:
-    works, said = health._try(health._DECODERS)
+    works, said = health.attempt(health._DECODERS)
     assert works, said
     assert said == "decodes JPEG, PNG, WEBP, GIF"
 
@@ -67,7 +67,7 @@ def test_exit_code_follows_the_needed_packages(
     group: str, state: str, code: int, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    def checks(_folder: Path) -> Iterator[Check]:
+    def checks(_folder: Path, _more: object) -> Iterator[Check]:
         yield Check("thing", group, state, "1.0", "mend it")  # type: ignore[arg-type]
 
     monkeypatch.setattr(health, "checks", checks)

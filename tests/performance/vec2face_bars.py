@@ -1,8 +1,9 @@
 """Whether a trained generator draws the person that a vector stands for: held-out identities.
 
-    python tests/performance/vec2face_bars.py --weights RUN --train DIR --held-out DIR
+    python tests/performance/vec2face_bars.py --weights RUN --train FACES#fit \\
+        --held-out FACES#held-out
 
-DIR are aligned faces (`masquerade data prepare faces`), a folder per identity. Prints, for people
+FACES are aligned faces (`masquerade data prepare faces`), a folder per identity. Prints, for people
 that the generator never saw, the pixel error against the mean training image, against shuffled
 identities and against a ridge regression from vector to pixels; the cosine of matched and
 mismatched pairs in the embedder's frame; the share of matched distances below 0.6; how far two

@@ -7,15 +7,12 @@ Pythons no longer carry.
 
 # H rows, W columns.
 
-from importlib.util import find_spec
 from math import ceil, log2
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ....core.errors import MissingExtra, WeightsError
-from ....core.extras import OPTIONAL, require
+from ....core.extras import path_inside, require
 from ....core.hashing import sha256_file
 from .detectors import Face
 
@@ -32,13 +29,13 @@ class DlibHog:
 
     Raises:
         MissingExtra: dlib or the package with the predictor is absent.
-        WeightsError: the package lacks the file.
+        DataError: the package lacks the file.
     """
 
     name = "dlib-hog"
 
     def __init__(self) -> None:
-        path = _predictor()
+        path = path_inside(_PACKAGE, _FILE)
         dlib = require("dlib")
         self.hash = sha256_file(path)
         self._detector = dlib.get_frontal_face_detector()
@@ -57,13 +54,3 @@ class DlibHog:
             corners = (box.left(), box.top(), box.right() + 1, box.bottom() + 1)
             faces.append(Face(np.array(corners, dtype=np.float64), float(score), points))
         return sorted(faces, key=lambda face: -face.score)
-
-
-def _predictor() -> Path:
-    spec = find_spec(_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingExtra(*OPTIONAL[_PACKAGE])
-    path = Path(spec.submodule_search_locations[0]) / _FILE
-    if not path.is_file():
-        raise WeightsError(f"{path} is missing from the installed package", "install it again")
-    return path

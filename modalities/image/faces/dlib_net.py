@@ -5,15 +5,11 @@ The shipped `face-api` is this net, quantized: neither judges the other.
 
 # B images.
 
-from importlib.util import find_spec
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from ....core.errors import MissingExtra, WeightsError
-from ....core.extras import OPTIONAL, require
+from ....core.extras import path_inside, require
 from ....core.hashing import sha256_file
 from .embedders import Embedder
 from .templates import DLIB_150
@@ -28,10 +24,11 @@ class DlibNet(Embedder):
 
     Raises:
         MissingExtra: dlib or the package with the weights is absent.
+        DataError: that package lacks the file.
     """
 
     def __init__(self) -> None:
-        path = weights_path()
+        path = path_inside(_PACKAGE, _FILE)
         net = require("dlib").face_recognition_model_v1(str(path))
         super().__init__(
             "dlib", sha256_file(path), WIDTH, DLIB_150,
@@ -46,19 +43,3 @@ class DlibNet(Embedder):
         vectors = self._net.compute_face_descriptor(faces) if faces else []
         found = np.array([list(vector) for vector in vectors], dtype=np.float32)
         return torch.from_numpy(found.reshape(-1, WIDTH)).to(chips.device)
-
-
-def weights_path() -> Path:
-    """The weights inside the installed package, found without importing it.
-
-    Raises:
-        MissingExtra: the package is absent.
-        WeightsError: it lacks the file.
-    """
-    spec = find_spec(_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingExtra(*OPTIONAL[_PACKAGE])
-    path = Path(spec.submodule_search_locations[0]) / _FILE
-    if not path.is_file():
-        raise WeightsError(f"{path} is missing from the installed package", "install it again")
-    return path

@@ -6,9 +6,7 @@ As InsightFace reads such files: a graph that begins by subtracting and scaling 
 
 # B images, D width.
 
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ....core.errors import MissingExtra, WeightsError
-from ....core.extras import installed
+from ....core.extras import require
 from ....core.hashing import sha256_file
 from .embedders import Embedder
 from .templates import ARCFACE_112, template
@@ -63,16 +61,10 @@ class OnnxNet(Embedder):
         return torch.from_numpy(found).to(chips.device)
 
 
-def _optional(name: str) -> ModuleType:
-    if not installed(name):
-        raise MissingExtra(name, "faces")
-    return import_module(name)
-
-
 def _reads_pixels(path: Path) -> bool:
     """Whether the graph begins by subtracting and scaling."""
     try:
-        graph = _optional("onnx").load(str(path), load_external_data=False).graph
+        graph = require("onnx").load(str(path), load_external_data=False).graph
     except MissingExtra:
         raise
     except Exception as error:  # a foreign file can fail in any way inside the parser
@@ -82,7 +74,7 @@ def _reads_pixels(path: Path) -> bool:
 
 
 def _session(path: Path, device: str) -> Any:  # noqa: ANN401 - onnxruntime has no types here
-    runtime = _optional("onnxruntime")
+    runtime = require("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     wanted = ["CUDAExecutionProvider"] if device.startswith("cuda") else []

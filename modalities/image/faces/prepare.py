@@ -6,7 +6,6 @@ the journal; a killed run goes on after the journal's last whole line and ends w
 """
 
 import json
-import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -32,8 +31,6 @@ from .templates import Template
 
 REJECTS = "rejects.tsv"
 _REQUEST, _JOURNAL = "request.json", "done.jsonl"
-# decoders name their buffer by its address, which differs from run to run
-_OBJECT = re.compile(r"<[^<>]* at 0x[0-9a-f]+>")
 _AGAIN = "remove the folder and prepare it again"
 
 
@@ -160,8 +157,7 @@ def _face(
 
 
 def _reject(key: str, reason: str) -> Entry:
-    plain = _OBJECT.sub("", reason)
-    return Entry(key=key, name="", sha256="", reason=" ".join(plain.split()))
+    return Entry(key=key, name="", sha256="", reason=" ".join(reason.split()))
 
 
 def _check_outside(source: Source, out: Path) -> None:

@@ -83,6 +83,24 @@ class FaceSplit:
     validation: tuple[str, ...]
 
 
+def part_of(split: FaceSplit, part: str) -> tuple[str, ...]:
+    """The identities of a part: train, fit (train without validation), validation, held-out.
+
+    Raises:
+        DataError: no such part; names the nearest one.
+    """
+    watched = set(split.validation)
+    parts = {
+        "train": split.train,
+        "fit": tuple(name for name in split.train if name not in watched),
+        "validation": split.validation,
+        "held-out": split.held_out,
+    }
+    if part not in parts:
+        raise DataError(f"the split of faces has no part '{part}'", nearest(part, parts))
+    return parts[part]
+
+
 @lru_cache(maxsize=4)
 def faces_split(path: Path = SPLIT) -> FaceSplit:
     """The split that a file states; the shipped one by default.

@@ -76,6 +76,18 @@ def test_lr_of_a_run_by_hand():
     assert TrainSettings(epochs=2.5, steps=7).total_steps(10) == 7
 
 
+def test_warm_up_may_begin_above_zero():
+    """Vec2Face+'s pose stage, by hand: from 1e-7 over one epoch to 1e-4, then down to 1e-6."""
+    optim = OptimSettings(lr=1e-4, warmup_epochs=1, warmup_start=1e-3, min_lr=1e-6)
+    rates = [
+        lr_at_step(s, optim, batch_size=256, steps=40, steps_per_epoch=4) for s in (0, 1, 2, 4, 40)
+    ]
+    wanted = [1e-7, 1e-7 + 0.25 * 9.99e-5, 1e-7 + 0.5 * 9.99e-5, 1e-4, 1e-6]
+    assert rates == pytest.approx(wanted, rel=1e-12)
+    with pytest.raises(ValueError, match="less than 1"):
+        OptimSettings(warmup_start=1.0)
+
+
 def test_groups_of_a_vit_by_hand():
     encoder = ViTEncoder(patch_values=12, grid=(2, 2), dim=8, depth=2, heads=2)
     encoder.norm.weight.requires_grad_(False)

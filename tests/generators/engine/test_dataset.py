@@ -4,12 +4,15 @@ import json
 import random
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from masquerade.core.errors import DataError
 from masquerade.generators.engine.dataset import SynthesizedSet, is_synthesized
 from masquerade.generators.engine.synthesis import synthesize
 from masquerade.generators.engine.verification import verify_dataset
+from masquerade.generators.export.folders import export_folders
 
 
 def flip(path, byte, bit=0):
@@ -70,6 +73,30 @@ def test_flipped_bit_in_a_picture_names_the_picture(finished):
     assert problem.file == "shards/000001.tar"
     assert "the picture 0000003_0001.jpg" in problem.what
     assert "remove it and run" in problem.mend
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("member", "../../../outside.jpg"), ("member", "/outside.jpg"), ("shard", "../plan.json"),
+     ("offset", -1), ("identity", 7)],
+)  # fmt: skip
+def test_manifest_row_that_leads_elsewhere_is_refused_by_reading_and_export(
+    finished, tmp_path, column, value
+):
+    """A manifest of a stranger must not name what is read, or where an export writes."""
+    path = finished / "manifest.parquet"
+    table = parquet.read_table(path)
+    values = table[column].to_pylist()
+    values[1] = value
+    place = table.schema.get_field_index(column)
+    parquet.write_table(table.set_column(place, table.schema.field(column), pa.array(values)), path)
+    with pytest.raises(DataError, match="row 1 is"):
+        list(SynthesizedSet(finished).rows())
+    out = tmp_path / "deep" / "out"
+    with pytest.raises(DataError, match="row 1 is"):
+        export_folders(SynthesizedSet(finished), out)
+    assert not out.exists()
+    assert not list(tmp_path.rglob("outside.jpg"))
 
 
 def test_flipped_bit_elsewhere_in_a_shard_is_found(finished):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from masquerade.generators.vec2face.image_decoder import ImageDecoder, ResBlock, Upsample
 from masquerade.generators.vec2face.light_decoder import LightDecoder
@@ -31,6 +32,19 @@ def test_shortcut_of_a_width_change_reads_the_branch() -> None:
         block.nin_shortcut.weight.copy_(torch.eye(16).view(16, 16, 1, 1))
     torch.testing.assert_close(block(x), 2 * branch)
     assert not torch.allclose(both, branch)
+
+
+def test_upsample_equals_convolving_the_enlarged_picture() -> None:
+    torch.manual_seed(0)
+    layer = Upsample(6)
+    x = torch.randn(2, 6, 5, 7, requires_grad=True)
+    plain = layer.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+    torch.testing.assert_close(layer(x), plain, rtol=0, atol=1e-5)
+    weight = torch.randn_like(plain)
+    wanted, got = (torch.autograd.grad((y * weight).sum(), [x, layer.conv.weight, layer.conv.bias])
+                   for y in (plain, layer(x)))  # fmt: skip
+    for a, b in zip(wanted, got, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-4)
 
 
 def test_upsample_repeats_pixels_before_its_convolution() -> None:

@@ -1,57 +1,28 @@
 """Vec2Face as a method: its step, what it takes from the data, resume, refusals."""
 
-import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image as Pillow
 
 from masquerade.core.draws import Draws
 from masquerade.core.errors import UsageError
 from masquerade.core.step import StepContext
-from masquerade.core.tokens import Batch
 from masquerade.generators.vec2face.frame import ARCFACE_STD
-from masquerade.generators.vec2face.method import Vec2Face
 from masquerade.methods.pretraining import pretrain
 from masquerade.methods.recipes import resolve
 from masquerade.methods.weights import load_method
 from masquerade.modalities.image import Image
 
-TINY = {
-    "rep_dim": 128, "dim": 16, "depth": 1, "heads": 2, "decoder_depth": 1, "decoder_heads": 2,
-    "z_channels": 8, "channels": (8, 8, 8, 8, 8), "n_res_blocks": 1, "norm_groups": 8,
-    "embedder": "face-api", "perceptual": "embedder", "disc_dims": (8, 8, 8),
-}  # fmt: skip
-
-
-def tiny(**more) -> Vec2Face:
-    torch.manual_seed(0)
-    return Vec2Face(Vec2Face.Config(**{**TINY, **more}))
-
-
-def overrides(**more) -> list[str]:
-    values = {**TINY, **more}
-    return [f"method.{k}={json.dumps(v)}" for k, v in values.items()]
-
-
-def faces(n=4) -> Batch:
-    """Smooth blobs, different in each row."""
-    draws = Draws(3, torch.arange(n))
-    coarse = draws.normal(3, 7, 7)
-    images = torch.nn.functional.interpolate(coarse, size=(112, 112), mode="bicubic").tanh()
-    return Batch({"image": images}, torch.arange(n), torch.arange(n) // 2)
+sys.path.insert(0, str(Path(__file__).parent))
+from tiny_method import faces, overrides, tiny, write_faces  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    root = tmp_path_factory.mktemp("aligned")
-    for i, image in enumerate(faces(12)["image"]):
-        path = root / f"person{i // 3}" / f"{i}.png"
-        path.parent.mkdir(exist_ok=True)
-        levels = ((image + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
-        Pillow.fromarray(levels).save(path)
-    return root
+    return write_faces(tmp_path_factory.mktemp("aligned"))
 
 
 def step(method, epoch=0, progress=0.0, number=0):
@@ -179,3 +150,20 @@ def test_features_see_every_row_and_use_no_chance():
     assert first.shape == (4, 16)
     assert torch.equal(first, second)
     assert np.isfinite(first.numpy()).all()
+
+
+def test_reconstruct_compares_the_drawn_pictures_with_the_input():
+    """`masquerade reconstruct` replaces a part of the prediction in order to know the truth."""
+    from masquerade.benchmarks.reconstruction import reconstruct
+
+    found = reconstruct(tiny().eval(), faces(), seed=0)
+    assert found.tokens.values.shape[1:] == (49, 16 * 16 * 3)
+    assert int(found.hidden.sum(1)[0]) == 25
+    assert found.error > 0
+
+
+def test_wrong_extractor_is_said_before_a_run_folder_is_made(folder, tmp_path):
+    wrong = resolve("vec2face", None, [*overrides(embedder="face-apy"), "train.batch_size=4"])
+    with pytest.raises(UsageError, match="did you mean 'face-api'|no face extractor"):
+        pretrain(wrong, Image.open(folder), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

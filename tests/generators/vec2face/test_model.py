@@ -137,3 +137,12 @@ def test_small_size_has_at_most_five_million_parameters() -> None:
         net = Vec2FaceNet(SIZES["small"])
     assert sum(p.numel() for p in net.parameters()) <= 5_000_000
     assert SIZES["small"].image_size == SIZES["base"].image_size == 112
+
+
+def test_pose_condition_is_taken_under_autocast() -> None:
+    """The published pose stage trains in bf16: norms give float32, linear layers do not."""
+    net = tiny()
+    condition = torch.ones(3, 1, net.config.dim, dtype=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        image = net(vectors(), masks(), condition).image
+    assert image.isfinite().all()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from masquerade.core import extras
 from masquerade.core.errors import MissingExtra, UsageError, WeightsError
 from masquerade.modalities.image.faces import insightface_detector
 from masquerade.modalities.image.faces.detectors import Face, main_face, open_detector
@@ -41,9 +42,7 @@ def test_hash_of_mtcnn_covers_its_settings():
 
 
 def test_dlib_without_its_package_names_the_extra(monkeypatch):
-    from masquerade.modalities.image.faces import dlib_hog
-
-    monkeypatch.setattr(dlib_hog, "find_spec", lambda _: None)
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match=r"masquerade-suite\[faces\]"):
         open_detector("dlib-hog")
 

@@ -1,14 +1,12 @@
 """dlib's own net against the shipped one, which is its quantized copy."""
 
-import importlib.util
-
 import pytest
 import torch
 from torch.nn import functional
 
+from masquerade.core import extras
 from masquerade.core.errors import MissingExtra, UsageError
 from masquerade.core.extras import installed
-from masquerade.modalities.image.faces import dlib_net
 from masquerade.modalities.image.faces.embedders import Embedder, open_embedder
 
 needed = pytest.mark.skipif(
@@ -53,7 +51,6 @@ def test_an_empty_batch_has_no_rows(dlib: Embedder) -> None:
 
 
 def test_absent_weights_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dlib_net, "find_spec", lambda _name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda _name: None)
     with pytest.raises(MissingExtra, match=r"face_recognition_models.*\[faces\]"):
         open_embedder("dlib")
-    assert importlib.util.find_spec is not dlib_net.find_spec

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from masquerade.core import extras
 from masquerade.core.errors import MissingExtra, UsageError, WeightsError
 from masquerade.core.extras import installed
-from masquerade.modalities.image.faces import onnx_net
 from masquerade.modalities.image.faces.embedders import open_embedder
 
 needed = pytest.mark.skipif(
@@ -103,7 +103,7 @@ def test_absent_file_and_absent_package_are_one_sentence(
 ) -> None:
     with pytest.raises(WeightsError, match="no ONNX file at"):
         open_embedder(f"onnx:{tmp_path / 'none.onnx'}")
-    monkeypatch.setattr(onnx_net, "installed", lambda _name: False)
+    monkeypatch.setattr(extras, "installed", lambda _name: False)
     (tmp_path / "net.onnx").write_bytes(b"x")
     with pytest.raises(MissingExtra, match=r"'onnx' is not installed.*\[faces\]"):
         open_embedder(f"onnx:{tmp_path / 'net.onnx'}")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image as Pillow
 
 from masquerade.core.errors import DataError, UsageError
 from masquerade.methods import recipes
@@ -93,3 +94,27 @@ def test_the_split_is_no_recipe() -> None:
     assert "mae-tiny" in recipes.names()  # which only extends another
     with pytest.raises(UsageError, match="unknown recipe 'faces-split'"):
         recipes.resolve("mae", "faces-split")
+
+
+def test_parts_of_prepared_faces_open_by_name(tmp_path: Path) -> None:
+    from masquerade.core.atomic_io import canonical_json
+    from masquerade.modalities.image.sources import open_source
+
+    split = faces_split()
+    people = [*split.train[:12], *split.held_out[:3]]
+    for person in people:
+        (tmp_path / person).mkdir()
+        Pillow.new("RGB", (112, 112)).save(tmp_path / person / "1.png")
+    with pytest.raises(DataError, match="no sub-folder 'train'"):
+        open_source(Path(f"{tmp_path}#train"))  # no prepared faces: nobody's split
+    facts = {"format": "masquerade-faces/1", "template": "arcface-112"}
+    (tmp_path / "faces.json").write_text(canonical_json(facts))
+    found = {p: open_source(Path(f"{tmp_path}#{p}")) for p in ("train", "held-out", "fit")}
+    assert found["train"].classes == tuple(split.train[:12])
+    assert found["held-out"].classes == tuple(split.held_out[:3])
+    watched = set(split.validation)
+    assert found["fit"].classes == tuple(n for n in split.train[:12] if n not in watched)
+    assert 0 < len(found["fit"]) < 12
+    assert found["train"].name == f"{tmp_path}#train"
+    with pytest.raises(DataError, match="no part 'trian'.*train"):
+        open_source(Path(f"{tmp_path}#trian"))
