@@ -49,6 +49,7 @@ def synthesized(name_or_path: str) -> Path | None:
 
 def inspect_synthesized(folder: Path, as_json: bool) -> None:
     """Print what a synthesized set is made of and what its audit found."""
+    from ..core.config import flatten
     from ..generators.engine.dataset import SynthesizedSet
 
     dataset = SynthesizedSet(folder)
@@ -66,16 +67,16 @@ def inspect_synthesized(folder: Path, as_json: bool) -> None:
         "seed": plan.seed,
         "shards": len(dataset.shards),
         "repeated": audit["duplicates"]["repeated"],
+        "prepared": plan.prepared_facts,
         "findings": audit["findings"],
     }
     if as_json:
         emit_json(facts)
         return
-    for name, value in facts.items():
-        if name != "findings":
-            click.echo(f"{name:<20} {value}")
-    for name, value in audit["findings"].items():
-        click.echo(f"audit: {name:<13} {value}")
+    rows = flatten(facts)
+    width = max(len(name) for name in rows)
+    for name, value in rows.items():
+        click.echo(f"{name:<{width}}  {value}")
 
 
 def verify_synthesized(folder: Path, as_json: bool) -> None:

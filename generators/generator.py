@@ -134,6 +134,13 @@ class Generator(ABC):
         same answer for the same data set.
         """
 
+    def check(self, identities: int, images_per_identity: int, settings: Any) -> None:  # noqa: ANN401
+        """Refuse numbers and settings that cannot go together, before anything is written.
+
+        Raises:
+            UsageError: they cannot.
+        """
+
     def preparation_s(self, n_identities: int, settings: Any) -> float | None:  # noqa: ANN401
         """The seconds that `prepare` is expected to take; None where nobody measured it."""
         return None

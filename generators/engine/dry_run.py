@@ -77,7 +77,7 @@ def _sample(plan: Plan, generator: Generator) -> tuple[int, float, float]:
         prepared = Path(name) / PREPARED
         prepared.mkdir()
         generator.prepare(small.identities, settings, plan.seed, prepared, lambda done, total: None)
-        view = small.for_rendering(Path(name))
+        view = plan.for_rendering(Path(name))  # its rows are among the identities prepared
         rows = np.arange(n_rows, dtype=np.int64)
         chosen = rows // plan.images_per_identity, rows % plan.images_per_identity
         with fixed_computation(plan.layout.threads):

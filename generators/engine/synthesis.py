@@ -174,6 +174,7 @@ def _opened(request: Request) -> tuple[Job, Generator, Plan]:
     settings = build(cls.Settings, request.settings)
     device = str(pick_device(request.device))
     generator = cls.open(weights, device)
+    generator.check(request.identities, request.images_per_identity, settings)
     plan = build(Plan, {
         "generator": request.generator,
         "generator_hash": generator.hash,

@@ -14,6 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 GROUP_EPS = 1e-6
+# at once on a CPU: every picture is computed apart, and a map of 128 × 112 × 112 for many of them
+# leaves the cache and is mapped anew by the allocator at each layer (size B, one core: 1.3 times
+# as fast by twos as by twelves)
+_CPU_PICTURES = 2
 
 
 class ResBlock(nn.Module):
@@ -148,6 +152,11 @@ class ImageDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """(B, z_channels, 7, 7) → (B, 3, S, S), unbounded."""
+        if z.device.type != "cpu":
+            return self._paint(z)
+        return torch.cat([self._paint(part) for part in z.split(_CPU_PICTURES)])
+
+    def _paint(self, z: Tensor) -> Tensor:
         x = self.mid(self.conv_in(z))
         for level in reversed(self.up):
             x = level(x)

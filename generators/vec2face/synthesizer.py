@@ -106,6 +106,13 @@ class Synthesizer(Generator):
             "training_identities": len(self.method.frame.centres),
         }  # fmt: skip
 
+    def check(
+        self, identities: int, images_per_identity: int, settings: Vec2FaceSynthesis
+    ) -> None:
+        """The paper's shuffle needs shares of whole rows."""
+        if settings.perturbation.paper_shuffle:
+            settings.perturbation.paper_counts(identities * images_per_identity)
+
     def preparation_s(self, n_identities: int, settings: Vec2FaceSynthesis) -> float | None:
         """The seconds of the separation where few candidates are rejected; the quality pass was
         never measured, so None with it."""  # noqa: D205, D209

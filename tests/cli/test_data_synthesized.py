@@ -40,7 +40,7 @@ def test_inspect_tells_plan_hash_and_findings(finished, capsys):
     inspect_synthesized(finished, as_json=False)
     printed = capsys.readouterr().out
     assert facts["hash"] in printed
-    assert "audit: images" in printed
+    assert "findings.images" in printed
 
 
 def test_verify_names_each_damage_and_is_a_data_error(finished, capsys):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_a_set_of_given_vectors_is_made_and_inspected(run, frame, tmp_path, caps
     kept = read_identities(tmp_path / "set" / "prepared")
     assert np.allclose(kept, frame.to_frame(own[:5]), atol=1e-5)
     assert call(["data", "inspect", str(tmp_path / "set")]) == 0
-    assert "audit: identities    5\n" in capsys.readouterr().out
+    assert re.search(r"^findings.identities +5$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_paper_shuffle_holds_the_shares_in_the_whole_set(run, tmp_path):
@@ -85,6 +86,12 @@ def test_paper_shuffle_holds_the_shares_in_the_whole_set(run, tmp_path):
     code, _, told = run()
     assert code == 2
     assert "perturbation.paper_shuffle is True there and False now" in told
+
+
+def test_paper_shuffle_without_whole_shares_is_refused_before_anything_is_written(run, tmp_path):
+    for more in ((), ("--dry-run",)):
+        found = run("--paper-shuffle", "--identities", 3, *more)
+        refused(found, 2, "12 rows (identities x images) are (4, 4, 2)", tmp_path / "set")
 
 
 @pytest.mark.parametrize("name", ["vectors", "centres"])

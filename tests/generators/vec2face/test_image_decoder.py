@@ -70,6 +70,17 @@ def test_level_zero_has_the_pictures_size_and_no_way_up() -> None:
     assert sides == [7, 14, 28]
 
 
+def test_pictures_of_a_batch_are_those_of_its_rows() -> None:
+    torch.manual_seed(0)
+    decoder = ImageDecoder(z_channels=4, channels=(8, 16), n_res_blocks=1, groups=8)
+    z = torch.randn(5, 4, 7, 7)
+    together = decoder(z)
+    assert together.shape == (5, 3, 14, 14)
+    for i in range(5):
+        torch.testing.assert_close(together[i : i + 1], decoder(z[i : i + 1]), rtol=0, atol=1e-5)
+    assert decoder(z[:0]).shape == (0, 3, 14, 14)
+
+
 def test_light_decoder_convolves_wide_at_half_the_side_only() -> None:
     decoder = LightDecoder(z_channels=4, channels=(4, 8, 16), n_res_blocks=1, groups=4)
     widths = {}
