@@ -134,8 +134,12 @@ class Generator(ABC):
         same answer for the same data set.
         """
 
-    def check(self, identities: int, images_per_identity: int, settings: Any) -> None:  # noqa: ANN401
+    def check(  # noqa: B027 - a generator need not refuse anything
+        self, identities: int, images_per_identity: int, settings: Any  # noqa: ANN401
+    ) -> None:  # fmt: skip
         """Refuse numbers and settings that cannot go together, before anything is written.
+
+        Everything goes by default.
 
         Raises:
             UsageError: they cannot.

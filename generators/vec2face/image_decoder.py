@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 GROUP_EPS = 1e-6
-# at once on a CPU: every picture is computed apart, and a map of 128 × 112 × 112 for many of them
-# leaves the cache and is mapped anew by the allocator at each layer (size B, one core: 1.3 times
-# as fast by twos as by twelves)
-_CPU_PICTURES = 2
+# on a CPU the levels of the largest maps take one picture at a time: every picture is computed
+# apart anyway, and 128 × 112 × 112 values for many of them leave the cache and are mapped anew by
+# the allocator at each layer (size B, batch 10, one core: 0.30 s a picture instead of 0.39 s)
+_LARGE_LEVELS = 3
 
 
 class ResBlock(nn.Module):
@@ -152,12 +152,13 @@ class ImageDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """(B, z_channels, 7, 7) → (B, 3, S, S), unbounded."""
-        if z.device.type != "cpu":
-            return self._paint(z)
-        return torch.cat([self._paint(part) for part in z.split(_CPU_PICTURES)])
-
-    def _paint(self, z: Tensor) -> Tensor:
         x = self.mid(self.conv_in(z))
-        for level in reversed(self.up):
+        for level in reversed(self.up[_LARGE_LEVELS:]):
+            x = level(x)
+        parts = x.split(1) if x.device.type == "cpu" and len(x) else [x]
+        return torch.cat([self._finish(part) for part in parts])
+
+    def _finish(self, x: Tensor) -> Tensor:
+        for level in reversed(self.up[:_LARGE_LEVELS]):
             x = level(x)
         return self.conv_out(F.silu(self.norm_out(x)))

@@ -106,9 +106,7 @@ class Synthesizer(Generator):
             "training_identities": len(self.method.frame.centres),
         }  # fmt: skip
 
-    def check(
-        self, identities: int, images_per_identity: int, settings: Vec2FaceSynthesis
-    ) -> None:
+    def check(self, identities: int, images_per_identity: int, settings: Vec2FaceSynthesis) -> None:
         """The paper's shuffle needs shares of whole rows."""
         if settings.perturbation.paper_shuffle:
             settings.perturbation.paper_counts(identities * images_per_identity)
