@@ -84,6 +84,25 @@ def read_weights(path: Path) -> WeightsFile:
     return _read_torch(path)
 
 
+def read_own_weights(path: Path, method: str = "METHOD") -> WeightsFile:
+    """As `read_weights`, of a file in our own format only.
+
+    Args:
+        path: the file or run folder.
+        method: as which it could be imported, for the message.
+
+    Raises:
+        WeightsError: as `read_weights`, or the file is not of our format.
+    """
+    file = read_weights(path)
+    if file.header.get("format") != FORMAT:
+        raise WeightsError(
+            f"{file.path} is no weights file of this suite",
+            f"import it: masquerade weights import {method} {file.path} --out FILE.safetensors",
+        )
+    return file
+
+
 def _read_safetensors(path: Path) -> WeightsFile:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:

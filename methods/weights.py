@@ -16,7 +16,14 @@ from ..core.hashing import sha256_file
 from ..core.importable import Importable, is_ours, unwrapped, wrapped
 from ..core.keymap import to_official, to_ours
 from ..core.method import Method
-from ..core.weights import FORMAT, WeightsFile, find_weights, read_weights, save_module
+from ..core.weights import (
+    FORMAT,
+    WeightsFile,
+    find_weights,
+    read_own_weights,
+    read_weights,
+    save_module,
+)
 from .registry import weights_class
 
 _ABSENT = {
@@ -51,12 +58,7 @@ def load_module(path: Path, *, expect: str | None = None) -> nn.Module:
 
 
 def _ours(path: Path) -> WeightsFile:
-    file = read_weights(path)
-    if file.header.get("format") != FORMAT:
-        raise WeightsError(
-            f"{file.path} is no weights file of this suite",
-            f"import it: masquerade weights import METHOD {file.path} --out FILE.safetensors",
-        )
+    file = read_own_weights(path)
     absent = {"method", "container", "config"} - file.header.keys()
     if absent:
         raise WeightsError(

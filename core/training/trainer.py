@@ -221,8 +221,8 @@ class Trainer:
     def _norm(self) -> Tensor:
         """The gradients' norm before clipping, a float64 scalar on the device."""
         norms = []
-        for _, named in self._players():  # an adversary is clipped apart
-            parameters = [p for _, p in named if p.grad is not None]
+        for player in self._clipped:
+            parameters = [p for p in player if p.grad is not None]
             norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
             if self.optim.clip_norm is not None:
                 clip_grads_with_norm_(parameters, self.optim.clip_norm, norm)
@@ -256,7 +256,9 @@ class Trainer:
             )
         decay = self.optim.layer_decay
         groups = []
-        for scheduled, named in self._players():
+        players = self._players()
+        self._clipped = [[p for _, p in named] for _, named in players]  # an adversary apart
+        for scheduled, named in players:
             for group in layer_scale_groups(
                 named,
                 weight_decay=self.optim.weight_decay,

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from kornia.metrics import ssim
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from masquerade.core.draws import Draws
 from masquerade.core.errors import MasqueradeError
+from masquerade.core.perceptual import ssim
 from masquerade.methods.weights import load_method
-from masquerade.modalities.image import Image
+from masquerade.modalities.image.faces.aligned import open_aligned
 from masquerade.modalities.image.faces.embedders import open_embedder
 
 TEMPLATE, SIDE, BATCH = "arcface-112", 112, 32
@@ -41,15 +41,11 @@ class Faces:
 
 
 def read(folder: Path, embedder) -> Faces:
-    image = Image(Image.Config(size=SIDE, augment="none", eval_crop=1.0, mean=[0.5] * 3,
-                               std=[0.5] * 3))  # fmt: skip
-    source = Image.open(folder)
-    pictures = torch.stack(
-        [image.prepare(source.read(i), None)["image"] for i in range(len(source))]
-    )
+    faces = open_aligned(str(folder), TEMPLATE)
+    pictures = faces.tensor(range(len(faces.source)))
     with torch.no_grad():
         vectors = batched(lambda x: embedder.embed(x, TEMPLATE), pictures)
-    return Faces(pictures, vectors, torch.from_numpy(source.labels))
+    return Faces(pictures, vectors, torch.from_numpy(faces.source.labels))
 
 
 def batched(function, *tensors: Tensor) -> Tensor:
@@ -69,16 +65,14 @@ def ridge(train: Faces, frame, vectors: Tensor) -> Tensor:
     """Pixels from vectors by a regularised linear map fitted on train."""
     x, y = frame(train.vectors).double(), train.pictures.flatten(1).double()
     mean = y.mean(0)
-    gram = x.T @ x + RIDGE / len(y) * len(x) * torch.eye(x.shape[1], dtype=torch.float64)
+    gram = x.T @ x + RIDGE * torch.eye(x.shape[1], dtype=torch.float64)
     weights = torch.linalg.solve(gram, x.T @ (y - mean))
     return (frame(vectors).double() @ weights + mean).float().unflatten(1, (3, SIDE, SIDE))
 
 
 def similarity(a: Tensor, b: Tensor) -> float:
     """Mean SSIM of pictures in [-1, 1]."""
-    return float(
-        batched(lambda x, y: ssim((x + 1) / 2, (y + 1) / 2, 11).mean((1, 2, 3)), a, b).mean()
-    )
+    return float(ssim((a + 1) / 2, (b + 1) / 2))
 
 
 def judged(judge, real: Tensor, made: Tensor, identity: Tensor, other: Tensor) -> float:

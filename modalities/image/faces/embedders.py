@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ....core.errors import UsageError, WeightsError, nearest
-from ....core.weights import FORMAT, find_weights, read_weights
+from ....core.weights import FORMAT, find_weights, read_own_weights
 from .templates import convert
 
 NAMES = ("face-api", "pca-lda", "dlib")
@@ -190,12 +190,7 @@ def face_net_of(path: Path) -> str | None:
 
 
 def _of_file(path: Path) -> Embedder:
-    file = read_weights(path)
-    if file.header.get("format") != FORMAT:
-        raise WeightsError(
-            f"{file.path} is no weights file of this suite",
-            f"import it: masquerade weights import iresnet {file.path} --out FILE.safetensors",
-        )
+    file = read_own_weights(path, "iresnet")
     if file.header.get("method") == "iresnet":
         from .iresnet import IResNetEmbedder
 
