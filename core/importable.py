@@ -13,9 +13,10 @@ class Importable(Protocol):
     """The class side that `masquerade weights` asks of a method or a net.
 
     A class may also have `unwrapped(state) -> (state, notes)`, which takes the net's own part out
-    of a published state and says what was left out; `wrapped(state) -> content`, what a published
-    file holds of a state under official names ({"model": state} by default); and `OURS`, beginnings
-    of our names that no published file has a place for: they keep their initial values.
+    of a published state (where the file has several parts, names are "part/parameter") and says
+    what was left out; `wrapped(state) -> content`, what a published file holds of a state under
+    official names ({"model": state} by default); and `OURS`, beginnings of our names that no
+    published file has a place for: they keep their initial values.
 
     Attributes:
         slug: the name in the registry.

@@ -17,6 +17,7 @@ from .masking.mask import Mask
 from .modality import Source
 from .step import StepContext
 from .tokens import Batch, Tokens
+from .training.distributed import World
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Method(nn.Module, ABC):
         KEYMAP: official key → our key, both ways.
         ADVERSARY: the name of the sub-module that is trained against the method (a discriminator).
             Its learning rate is constant and its gradient is clipped apart.
+        SHARDED: the name of the sub-module (`core.training.row_shards.RowShard`) whose rows are
+            shared out over processes (class weights). Its gradient is not clipped.
     """
 
     slug: ClassVar[str]
@@ -58,6 +61,7 @@ class Method(nn.Module, ABC):
     Config: ClassVar[type[BaseConfig]]
     KEYMAP: ClassVar[tuple[Key, ...]] = ()
     ADVERSARY: ClassVar[str | None] = None
+    SHARDED: ClassVar[str | None] = None
 
     def __init__(self, config: BaseConfig) -> None:
         super().__init__()
@@ -93,9 +97,22 @@ class Method(nn.Module, ABC):
             DataError: a sample shows it.
         """
 
+    def build_for(self, source: Source, world: World) -> None:
+        """Called after `check_source`, before the optimizer is made: adds what depends on the data
+        (a row per class) and on the processes that share it. Does nothing by default.
+
+        Raises:
+            UsageError: these processes cannot share it.
+        """  # noqa: D205, D209
+
     def fit(self, batches: Iterable[Batch]) -> None:
         """Called once before a new run's first step, with one pass over the training data as
         evaluation sees it: statistics that the method keeps. Does nothing by default."""  # noqa: D205, D209
+
+    @property
+    def refits(self) -> bool:
+        """Whether `fit` is called on resumption too, for what it keeps outside the weights."""
+        return False
 
     def after_step(self, step: StepContext) -> None:
         """Called after each optimizer step (teachers, queues); does nothing by default."""

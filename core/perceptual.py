@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from .errors import WeightsError
 from .weights import read_weights
 
-_WINDOW, _SIGMA = 11, 1.5
+SSIM_WINDOW, _SIGMA = 11, 1.5
 _K1, _K2 = 0.01, 0.03
 _NORM_FLOOR = 1e-4  # of the channels' norm; the original LPIPS adds 1e-10 instead
 _SHIFT = (-0.030, -0.088, -0.188)
@@ -65,10 +65,10 @@ def _blur(x: Tensor) -> Tensor:
 def _band(size: int, device: torch.device) -> Tensor:
     """(size, size − 10): column j holds the window's weights at rows j … j + 10."""
     offsets = torch.arange(size, device=device)[:, None] - torch.arange(
-        size - _WINDOW + 1, device=device
+        size - SSIM_WINDOW + 1, device=device
     )
-    weights = torch.exp(-((offsets - _WINDOW // 2) ** 2) / (2 * _SIGMA**2))
-    weights = weights * ((offsets >= 0) & (offsets < _WINDOW))
+    weights = torch.exp(-((offsets - SSIM_WINDOW // 2) ** 2) / (2 * _SIGMA**2))
+    weights = weights * ((offsets >= 0) & (offsets < SSIM_WINDOW))
     return weights / weights.sum(0)
 
 

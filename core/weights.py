@@ -23,8 +23,6 @@ from .hashing import sha256_file
 
 FORMAT = "masquerade-weights/1"
 _WRAPPERS = ("model", "state_dict", "module")  # keys under which published files keep the weights
-# of models that consist of several, each under a key of its own
-_PARTS = ("model_vec2face", "model_disc", "pose_model")
 _MAX_EXPANSION = 4  # a checkpoint's archive is stored, not compressed: more is a bomb
 
 
@@ -155,9 +153,10 @@ def _refuse_bomb(path: Path) -> None:
 
 
 def _unwrap(path: Path, content: Any) -> WeightsFile:  # noqa: ANN401 - whatever the file holds
-    """The state dict inside {'model': …, 'optimizer': …}, in several named parts, or bare.
+    """The state dict inside {'model': …, 'optimizer': …}, several under their own names, or bare.
 
-    Parts such as {'model_vec2face': …, 'model_disc': …} give names "part/parameter".
+    Where nothing else is a tensor, every entry that is a state dict is a part; {'generator': …,
+    'critic': …} gives names "part/parameter". What a part is, its class knows (`Importable`).
     """
     extras: tuple[str, ...] = ()
     if isinstance(content, Mapping):
@@ -167,8 +166,8 @@ def _unwrap(path: Path, content: Any) -> WeightsFile:  # noqa: ANN401 - whatever
                 content = content[wrapper]
                 break
         else:
-            parts = {k: v for k, v in content.items() if k in _PARTS and isinstance(v, Mapping)}
-            if parts:
+            parts = {str(k): v for k, v in content.items() if _is_state(v)}
+            if parts and not any(isinstance(value, Tensor) for value in content.values()):
                 extras = tuple(str(key) for key in content if key not in parts)
                 content = {f"{k}/{name}": v for k, p in parts.items() for name, v in p.items()}
     if not isinstance(content, Mapping) or not content:
@@ -179,6 +178,11 @@ def _unwrap(path: Path, content: Any) -> WeightsFile:  # noqa: ANN401 - whatever
     return WeightsFile(path, {str(k): v.detach() for k, v in content.items()}, {}, extras)
 
 
+def _is_state(value: Any) -> bool:  # noqa: ANN401 - whatever the file holds
+    tensors = isinstance(value, Mapping) and all(isinstance(v, Tensor) for v in value.values())
+    return tensors and len(value) > 0
+
+
 def save_module(
     module: nn.Module,
     path: Path,
@@ -186,6 +190,7 @@ def save_module(
     method: str,
     container: str,
     config: Mapping[str, Any],
+    state: Mapping[str, Tensor] | None = None,
     **facts: str,
 ) -> None:
     """Write a module's state as safetensors with the header that rebuilds it, atomically.
@@ -196,6 +201,7 @@ def save_module(
         method: the method's slug.
         container: which of the method's containers this is ("pretrain", "encoder", …).
         config: the method's settings.
+        state: what is written in the place of the module's own state dict.
         facts: anything else worth keeping (source hash, step).
     """
     header = {
@@ -206,10 +212,11 @@ def save_module(
         "facts": json.dumps(facts, sort_keys=True),
     }
     # clones: safetensors refuses tensors that share memory, views of a larger one among them
-    state = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
+    given = module.state_dict() if state is None else state
+    kept = {k: v.detach().cpu().contiguous().clone() for k, v in given.items()}
 
     def write(temporary: Path) -> None:
-        save_file(state, temporary, metadata=header)
+        save_file(kept, temporary, metadata=header)
         _sort_header(temporary)
 
     write_file(path, write)
@@ -232,12 +239,18 @@ def _sort_header(path: Path) -> None:
         file.write(text.ljust(size))
 
 
-def save_method(method: Any, path: Path, **facts: str) -> None:  # noqa: ANN401 - a Method
-    """Write a method's own weights (encoder and, where it has one, decoder)."""
+def save_method(
+    method: Any,  # noqa: ANN401 - a Method
+    path: Path,
+    *,
+    state: Mapping[str, Tensor] | None = None,
+    **facts: str,
+) -> None:
+    """Write a method's own weights (encoder and, where it has one, decoder), or `state` of it."""
     container = "encoder" if getattr(method, "decoder", True) is None else "pretrain"
     save_module(
         method, path, method=method.slug, container=container,
-        config=method.config.to_dict(), **facts,
+        config=method.config.to_dict(), state=state, **facts,
     )  # fmt: skip
 
 

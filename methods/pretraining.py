@@ -14,6 +14,7 @@ from ..core.tokens import Batch
 from ..core.training.distributed import World
 from ..core.training.loader import Loader
 from ..core.training.outcome import Outcome
+from ..core.training.row_shards import RowShards
 from ..core.training.run_folder import RunFolder
 from ..core.training.settings import RUNTIME
 from ..core.training.trainer import Picture, Trainer
@@ -61,8 +62,11 @@ def pretrain(
     torch.manual_seed(train.seed)
     method = cls(settings.method)
     method.check_source(source)
+    method.build_for(source, world)
+    RowShards(method, world).check(settings.optim, train)
     with RunFolder(out, run_config(resolved, source), main=world.main, runtime=_RUNTIME) as run:
-        if type(method).fit is not Method.fit and not (out / "latest").exists():
+        fresh = not (out / "latest").exists()
+        if type(method).fit is not Method.fit and (fresh or method.refits):
             method.to(world.device).fit(loader.once())
         trainer = Trainer(
             method, loader, run, settings.optim, train,

@@ -11,12 +11,13 @@ if TYPE_CHECKING:  # `masquerade list` reads this table without importing torch
     from ..core.method import Method
 
 METHODS = {
+    "arcface": "masquerade.methods.image.arcface:ArcFace",
     "mae": "masquerade.methods.image.mae:MAE",
     "vec2face": "masquerade.generators.vec2face.method:Vec2Face",
 }
 # published nets that methods use frozen: weights of them are read and written, nothing trains them
 NETWORKS = {
-    "iresnet": "masquerade.modalities.image.faces.iresnet:IResNet",
+    "iresnet": "masquerade.core.iresnet:IResNet",
 }
 
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -38,6 +39,58 @@ class World:
             dist.all_reduce(values)
         return values
 
+    def summed(self, values: Tensor) -> Tensor:
+        """The sum over all processes as a new tensor, with a gradient.
+
+        The gradient is that of the sum of all processes' losses.
+        """
+        return _Summed.apply(values) if self.size > 1 else values
+
+    def largest(self, values: Tensor) -> Tensor:
+        """The largest over all processes, element by element, without gradient."""
+        found = values.detach()
+        if self.size > 1:
+            found = found.clone()
+            dist.all_reduce(found, dist.ReduceOp.MAX)
+        return found
+
+    def counts(self, own: int) -> list[int]:
+        """The numbers that all processes give, by rank."""
+        if self.size == 1:
+            return [own]
+        numbers = torch.zeros(self.size, dtype=torch.int64, device=self.device)
+        numbers[self.rank] = own
+        return self.sum(numbers).tolist()
+
+    def rows(self, total: int, rank: int | None = None) -> range:
+        """Which rows of a table of `total` a process (None = this one) holds: equal shares."""
+        rank = self.rank if rank is None else rank
+        return range(total * rank // self.size, total * (rank + 1) // self.size)
+
+    def collected(self, own: Tensor, total: int) -> Tensor:
+        """All rows of a table that is shared out by `rows`, on rank 0's CPU.
+
+        Args:
+            own: this process's rows, (r, …).
+            total: rows of the whole table.
+
+        Returns:
+            (total, …) on rank 0; this process's own rows elsewhere.
+        """
+        if self.size == 1:
+            return own
+        if not self.main:
+            dist.send(own.contiguous(), 0)
+            return own
+        whole = torch.empty(total, *own.shape[1:], dtype=own.dtype)
+        for rank in range(self.size):
+            place = self.rows(total, rank)
+            part = own if rank == 0 else own.new_empty(len(place), *own.shape[1:])
+            if rank:
+                dist.recv(part, rank)
+            whole[place.start : place.stop] = part.cpu()
+        return whole
+
     def gather(self, ids: list[int]) -> list[int]:
         """The ids of all processes, on every process."""
         if self.size == 1:
@@ -50,6 +103,22 @@ class World:
         """Return when every process is here."""
         if self.size > 1:
             dist.barrier()
+
+
+class _Summed(torch.autograd.Function):
+    """All-reduce in both directions."""
+
+    @staticmethod
+    def forward(_: Any, values: Tensor) -> Tensor:  # noqa: ANN401 - torch's context
+        total = values.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]  # noqa: ANN401
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total)
+        return total
 
 
 def pick_device(name: str, local_rank: int = 0) -> torch.device:

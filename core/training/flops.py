@@ -43,8 +43,9 @@ def peak_flops(device: torch.device, precision: str) -> float | None:
 def forward_flops(method: nn.Module, batch: Batch, draws: Draws, step: StepContext) -> int:
     """The FLOPs (2 per multiply-add, matrix products only) of one sample's forward pass.
 
-    It runs on a copy, so that a method with running statistics stays as it is; attention is
-    computed by the plain backend, whose products the counter knows on every device.
+    It runs on a copy, so that a method with running statistics stays as it is, in evaluation mode,
+    since batch norm learns nothing from one sample; attention is computed by the plain backend,
+    whose products the counter knows on every device.
 
     Args:
         method: the method, not compiled.
@@ -55,5 +56,5 @@ def forward_flops(method: nn.Module, batch: Batch, draws: Draws, step: StepConte
     counter = FlopCounterMode(display=False)
     one = batch.rows(0, 1)
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
-        deepcopy(method)(one, Draws(draws.seed, one.ids, draws.epoch, draws.stream), step)
+        deepcopy(method).eval()(one, Draws(draws.seed, one.ids, draws.epoch, draws.stream), step)
     return counter.get_total_flops()

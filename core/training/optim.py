@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from ..errors import UsageError
 from .lars import Lars
+from .row_sgd import RowSgd
 from .settings import OptimSettings
 
 Named = Iterable[tuple[str, nn.Parameter]]
@@ -92,7 +93,7 @@ def make_optimizer(groups: list[dict[str, Any]], optim: OptimSettings) -> Optimi
         return Lars(groups, lr=0.0, momentum=optim.momentum, trust=optim.trust)
     fused = all(has_fused(p.device) for g in groups for p in g["params"])
     if optim.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=0.0, momentum=optim.momentum, fused=fused)
+        return RowSgd(groups, lr=0.0, momentum=optim.momentum, fused=fused)
     return torch.optim.AdamW(groups, lr=0.0, betas=optim.betas, eps=optim.eps, fused=fused)
 
 

@@ -40,6 +40,8 @@ class OptimSettings(Config):
     warmup_steps: Annotated[Annotated[int, Field(ge=0)] | None, Unset] = None  # wins over epochs
     warmup_start: Share = 0.0  # of lr, where the warm-up begins
     min_lr: Annotated[float, Field(ge=0)] = 0.0
+    # epochs done after which the rate is divided by 10, in place of the cosine (ResNets, ArcFace)
+    drop_epochs: Annotated[tuple[PositiveFloat, ...] | None, Unset] = None
     clip_norm: Annotated[PositiveFloat | None, Unset] = None
     layer_decay: Annotated[Annotated[float, Field(gt=0, le=1)] | None, Unset] = None
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
-from math import isfinite
+from math import hypot, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from ..draws import Draws
-from ..errors import MasqueradeError, UsageError, WeightsError
+from ..errors import MasqueradeError, UsageError
 from ..method import Method, StepOutput
 from ..step import StepContext
 from ..tokens import Batch
-from ..weights import read_weights, save_method
-from .checkpoint import MODEL, CheckpointStore, load_optimizer, optimizer_tensors
 from .compiling import compile_blocks, wants_compile
 from .distributed import World
 from .ema import Ema
@@ -35,10 +33,12 @@ from .flops import forward_flops, peak_flops
 from .optim import layer_scale_groups, make_optimizer, set_lr
 from .outcome import Outcome
 from .progress import ProgressLine, Speedometer
+from .row_shards import RowShards
 from .run_folder import RunFolder
 from .schedule import lr_at_step
 from .settings import OptimSettings, TrainSettings
 from .signals import STOP_SIGNALS, StopRequest, stop_requests
+from .state import TrainingState
 
 if TYPE_CHECKING:
     from .loader import Loader
@@ -57,6 +57,7 @@ class _Step:
     norm: float
     lr: float
     stop: int
+    late: bool
 
     @property
     def finite(self) -> bool:
@@ -109,16 +110,20 @@ class Trainer:
         self.optim, self.train = optim, train
         self.picture, self.shown = picture, progress and world.main
         self.total = train.total_steps(loader.steps_per_epoch)
-        self.store: CheckpointStore = run.checkpoints(train.keep)
         if train.batch_size < world.size * train.accumulate:
             raise UsageError(
                 f"train.batch_size {train.batch_size} gives less than one sample to each of "
                 f"{train.accumulate} micro-batches in {world.size} processes",
                 "raise train.batch_size or lower train.accumulate",
             )
+        self._shards = RowShards(self.method, world)
         self._groups()
         named = (pair for pair in self.method.named_parameters() if pair[1].requires_grad)
         self.ema = None if train.ema_decay is None else Ema(named, train.ema_decay)
+        self.state = TrainingState(
+            self.method, self.optimizer, self.ema,
+            shards=self._shards, store=run.checkpoints(train.keep), world=world,
+        )  # fmt: skip
         self.skipped = self.in_a_row = 0
         self._model: nn.Module = self.method
         self._saved_at = time.monotonic()
@@ -150,7 +155,7 @@ class Trainer:
                 speed.add(self.train.batch_size, waited_s)
                 self._show(line, speed, step, last)
                 stopping = last.stop or step == self.total
-                if self._due(step) or stopping:
+                if self._due(step, last) or stopping:
                     self._save(step)
                 if stopping:
                     break
@@ -170,17 +175,21 @@ class Trainer:
         set_lr(self.optimizer, lr, peak=self.optim.learning_rate(self.train.batch_size))
         torch.manual_seed(step_seed(self.train.seed, context.step, self.world.rank))
         sums, names = self._accumulate(batch, context)
-        norm = self._norm()
+        norm, shared_out = self._norm(), self._shards.settle()
         asked = [float(request.signal == number) for number in STOP_SIGNALS]
-        stop = torch.tensor(asked, dtype=sums.dtype, device=sums.device)
-        sums = self.world.sum(torch.cat([stop, sums]))
+        asked.append(float(self.world.main and self._late()))
+        flags = torch.tensor(asked, dtype=sums.dtype, device=sums.device)
+        sums = self.world.sum(torch.cat([flags, shared_out[None], sums]))
         # the step's only host sync: loss, parts and gradient norm in one read. What is not finite
-        # is so on every rank, since the loss was summed and the gradients were averaged.
+        # is so on every rank, since the loss was summed and the gradients were averaged or summed.
         host = torch.cat([sums, norm[None]]).tolist()
-        asked, (rows, loss, *parts, norm_value) = host[: len(asked)], host[len(asked) :]
+        (*asked, late), host = host[: len(asked)], host[len(asked) :]
+        squares, rows, loss, *parts, norm_value = host
+        if self._shards.named:
+            norm_value = hypot(norm_value, squares**0.5)
         given = {name: value / rows for name, value in zip(names, parts, strict=True)}
         signals = (number for number, count in zip(STOP_SIGNALS, asked, strict=True) if count)
-        done = _Step(loss / rows, given, norm_value, lr, next(signals, 0))
+        done = _Step(loss / rows, given, norm_value, lr, next(signals, 0), late > 0)
         if done.finite:
             self.optimizer.step()
             if self.ema is not None:
@@ -219,7 +228,7 @@ class Trainer:
         return torch.cat([rows[None], sums]), names
 
     def _norm(self) -> Tensor:
-        """The gradients' norm before clipping, a float64 scalar on the device."""
+        """The norm before clipping of what is clipped, a float64 scalar on the device."""
         norms = []
         for player in self._clipped:
             parameters = [p for p in player if p.grad is not None]
@@ -258,7 +267,8 @@ class Trainer:
         groups = []
         players = self._players()
         self._clipped = [[p for _, p in named] for _, named in players]  # an adversary apart
-        for scheduled, named in players:
+        shared_out = [(True, self._shards.named)] if self._shards.named else []
+        for scheduled, named in [*players, *shared_out]:
             for group in layer_scale_groups(
                 named,
                 weight_decay=self.optim.weight_decay,
@@ -272,7 +282,7 @@ class Trainer:
     def _players(self) -> list[tuple[bool, list[tuple[str, nn.Parameter]]]]:
         """The method's parameters, and the adversary's apart: whether scheduled, and which."""
         prefix = f"{self.method.ADVERSARY}."
-        named = list(self.method.named_parameters())
+        named = [pair for pair in self.method.named_parameters() if pair[0] not in self._shards]
         own = [pair for pair in named if not pair[0].startswith(prefix)]
         other = [pair for pair in named if pair[0].startswith(prefix)]
         return [(True, own), (False, other)] if other else [(True, own)]
@@ -283,6 +293,7 @@ class Trainer:
             compile_blocks(self.method)
         if self.world.size > 1:
             # buffers are broadcast at each forward: rank 0's are in the checkpoint
+            self._shards.keep_from(self.method)
             self._model = DistributedDataParallel(self.method)
 
     def _batches(self, start: int) -> Generator[tuple[Batch, float], None, None]:
@@ -295,7 +306,7 @@ class Trainer:
 
     def _speedometer(self, batch: Batch, context: StepContext) -> Speedometer:
         peak = peak_flops(self.world.device, self.train.precision)
-        if peak is None or not self.shown:
+        if peak is None or not self.shown or self._shards.spread:
             return Speedometer()
         flops = 3.0 * forward_flops(self.method, batch, self._draws(batch, context), context)
         return Speedometer(flops, peak * self.world.size)
@@ -335,7 +346,7 @@ class Trainer:
             )
 
     def _draw(self, step: int, batch: Batch, context: StepContext) -> None:
-        if self.picture is None:
+        if self.picture is None or self._shards.spread:  # a pass that one process cannot do alone
             return
         few = batch.rows(0, _PICTURE_ROWS)
         self.method.eval()
@@ -346,50 +357,30 @@ class Trainer:
 
     # checkpoints -------------------------------------------------------------------------------
 
-    def _due(self, step: int) -> bool:
+    def _late(self) -> bool:
+        return time.monotonic() - self._saved_at >= self.train.checkpoint_every_s
+
+    def _due(self, step: int, done: _Step) -> bool:
         every = self.train.checkpoint_every_steps
-        late = time.monotonic() - self._saved_at >= self.train.checkpoint_every_s
-        return late or (every is not None and step % every == 0)
+        return done.late or (every is not None and step % every == 0)
 
     def _save(self, step: int) -> None:
-        """Write a checkpoint (rank 0; no process waits for another)."""
+        """Write a checkpoint (rank 0)."""
         self._saved_at = time.monotonic()
-        if not self.world.main:
-            return
-        tensors = optimizer_tensors(self.optimizer)
-        if self.ema is not None:
-            tensors |= {f"ema/{name}": value for name, value in self.ema.values.items()}
-        facts = {
-            "skipped": self.skipped, "in_a_row": self.in_a_row,
-            "offsets": self.run_folder.offsets(),
-        }  # fmt: skip
-        self.store.save(
-            step, lambda path: save_method(self.method, path, step=str(step)), tensors, facts
-        )
+        facts = {"skipped": self.skipped, "in_a_row": self.in_a_row}
+        offsets = self.run_folder.offsets() if self.world.main else {}
+        self.state.save(step, {**facts, "offsets": offsets})
 
     def _resume(self) -> int:
         """Restore the latest checkpoint; the number of steps it holds."""
         self.world.wait()  # rank 0 has settled the folder
-        saved = self.store.load()
-        if saved is None:
-            if self.world.main:
-                self.run_folder.cut({})  # lines of a process that died before its first checkpoint
-            return 0
-        weights = read_weights(saved.folder / MODEL)
-        try:
-            self.method.load_state_dict(weights.state)
-        except RuntimeError as error:
-            raise WeightsError(
-                f"{weights.path} does not fit the method: {' '.join(str(error).split())}",
-                "resume with the settings that wrote it",
-            ) from error
-        load_optimizer(self.optimizer, saved.tensors)
-        if self.ema is not None:
-            averages = {k.removeprefix("ema/"): v for k, v in saved.tensors.items()}
-            self.ema.load(averages)
-        self.skipped, self.in_a_row = saved.facts["skipped"], saved.facts["in_a_row"]
+        saved = self.state.restore()
+        # without one, the lines are of a process that died before its first checkpoint
         if self.world.main:
-            self.run_folder.cut(saved.facts["offsets"])
+            self.run_folder.cut({} if saved is None else saved.facts["offsets"])
+        if saved is None:
+            return 0
+        self.skipped, self.in_a_row = saved.facts["skipped"], saved.facts["in_a_row"]
         return saved.step
 
 

@@ -133,18 +133,24 @@ def _cutmix(images: Tensor, share: float, x: float, y: float) -> tuple[Tensor, f
     return mixed, 1 - (bottom - top) * (right - left) / (height * width)
 
 
-def erase(images: Tensor, draws: Draws, probability: float) -> Tensor:
+def erase(
+    images: Tensor, draws: Draws, probability: float, *, value: float | None = None
+) -> Tensor:
     """Images with a rectangle of standard normal noise each (Zhong et al., 2020; timm "pixel").
 
     Args:
         images: (B, 3, H, W) normalized.
         draws: B rows.
         probability: that an image gets one.
+        value: what the rectangle is filled with in the place of noise.
     """
     height, width = images.shape[-2:]
     chosen = draws.fork("use").uniform().tolist()
     numbers = draws.fork("place").uniform(_ERASE_ATTEMPTS, 4).tolist()
-    noise = draws.fork("noise").normal(3, height, width).to(images)
+    if value is None:
+        filling = draws.fork("noise").normal(3, height, width).to(images)
+    else:
+        filling = torch.full_like(images, value)
     result = images.clone()
     low, high = math.log(_ERASED_ASPECT[0]), math.log(_ERASED_ASPECT[1])
     for b, (use, attempts) in enumerate(zip(chosen, numbers, strict=True)):
@@ -158,6 +164,6 @@ def erase(images: Tensor, draws: Draws, probability: float) -> Tensor:
             if h < height and w < width:
                 top, left = int(y * (height - h + 1)), int(x * (width - w + 1))
                 window = (b, slice(None), slice(top, top + h), slice(left, left + w))
-                result[window] = noise[window]
+                result[window] = filling[window]
                 break
     return result

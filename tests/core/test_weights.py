@@ -61,6 +61,18 @@ def test_bare_state_dicts_and_safetensors_are_read(tmp_path: Path) -> None:
         assert torch.equal(read_weights(tmp_path / name).state["a.bias"], STATE["a.bias"])
 
 
+def test_parts_under_names_of_their_own_are_told_by_their_shape_alone(tmp_path: Path) -> None:
+    rest = {"optimizer": {"state": {0: STATE}, "param_groups": []}, "ema": None, "scaler": {}}
+    torch.save({"generator": STATE, "epoch": 3, "critic": STATE, **rest}, tmp_path / "x.pth")
+    file = read_weights(tmp_path / "x.pth")
+    assert set(file.state) == {f"{part}/{k}" for part in ("generator", "critic") for k in STATE}
+    assert torch.equal(file.state["critic/a.bias"], STATE["a.bias"])
+    assert file.extras == ("epoch", "optimizer", "ema", "scaler")
+    torch.save({**STATE, "optimizer": STATE}, tmp_path / "x.pth")  # a bare state, and a stranger
+    with pytest.raises(WeightsError, match="its entry 'optimizer' is no tensor"):
+        read_weights(tmp_path / "x.pth")
+
+
 @pytest.mark.parametrize("content", [{}, [1, 2], {"model": {"a": "text"}}, torch.zeros(3)])
 def test_files_without_a_state_dict_say_so(tmp_path: Path, content) -> None:
     torch.save(content, tmp_path / "x.pth")

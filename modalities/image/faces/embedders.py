@@ -19,8 +19,8 @@ from ....core.weights import FORMAT, find_weights, read_own_weights
 from .templates import convert
 
 NAMES = ("face-api", "pca-lda", "dlib")
-FACE_NETS = ("iresnet", "pca-lda")  # as the headers of weights files name them
-_FORMS = f"{', '.join(NAMES)}, onnx:FILE, or a weights file of {' or '.join(FACE_NETS)}"
+FACE_NETS = ("iresnet", "arcface", "pca-lda")  # as the headers of weights files name them
+_FORMS = f"{', '.join(NAMES)}, onnx:FILE, or a weights file or run of {' or '.join(FACE_NETS)}"
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Embedder(nn.Module, ABC):
         if not found:
             raise UsageError(
                 f"the extractor '{self.name}' shows no feature maps",
-                "name one that does: face-api, or a weights file of 'iresnet'",
+                "name one that does: face-api, or weights of 'iresnet' or 'arcface'",
             )
         return found
 
@@ -123,7 +123,7 @@ class Embedder(nn.Module, ABC):
         if images.requires_grad and torch.is_grad_enabled() and not self.differentiable:
             raise UsageError(
                 f"the extractor '{self.name}' gives no gradients",
-                "use face-api or a weights file of 'iresnet', or detach the pictures",
+                "use face-api or weights of 'iresnet' or 'arcface', or detach the pictures",
             )
         return convert(images.float(), source, self.template)
 
@@ -142,8 +142,8 @@ def open_embedder(text: str, device: str = "cpu") -> Embedder:
     """The extractor that a user names.
 
     Args:
-        text: "face-api" or "pca-lda" (shipped), "dlib", "onnx:FILE", or a weights file of a face
-            net (see `FACE_NETS`).
+        text: "face-api" or "pca-lda" (shipped), "dlib", "onnx:FILE", or a weights file or run
+            folder of a face net (see `FACE_NETS`).
         device: where it computes.
 
     Raises:
@@ -191,10 +191,10 @@ def face_net_of(path: Path) -> str | None:
 
 def _of_file(path: Path) -> Embedder:
     file = read_own_weights(path, "iresnet")
-    if file.header.get("method") == "iresnet":
+    if file.header.get("method") in ("iresnet", "arcface"):
         from .iresnet import IResNetEmbedder
 
-        return IResNetEmbedder.of_file(file)
+        return IResNetEmbedder.of_file(file, path.resolve().name if path.is_dir() else path.stem)
     if file.header.get("method") == "pca-lda":
         from .judge import Judge
 
