@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 _STRICT = click.option("--strict", is_flag=True, help="Stop at the first damaged file.")
-_SHOWN = 20  # damaged files or rejects named on the screen; --json names all
+_SHOWN = 20  # damaged files named on the screen; --json names all
 
 
 @click.group()
@@ -192,7 +192,7 @@ def faces(
 
     Writes DIR/<identity>/<name>.png, rejects.tsv (pictures without a good face, damaged files)
     and faces.json. Broken off, the same command goes on where it stopped. A damaged file is
-    named and left out, or stops the command with --strict.
+    named there and left out, or stops the command with --strict.
 
     \b
     Example:
@@ -208,7 +208,6 @@ def faces(
         resolve_data(name_or_path, "image"), out, crop, open_detector(detector),
         PrepareSettings(smallest_px=smallest), strict=strict, progress=_progress("faces"),
     )  # fmt: skip
-    _name_all("rejected", [f"{key}: {reason}" for key, reason in done.rejects])
     if as_json:
         emit_json({
             "out": str(out),
@@ -221,8 +220,11 @@ def faces(
     else:
         click.echo(
             f"aligned {done.n_faces} faces of {done.n_identities} identities into {out} "
-            f"({template}), rejected {len(done.rejects)} ({out / REJECTS})"
+            f"({template})"
         )
+    if done.rejects:
+        counts = ", ".join(f"{n} {reason}" for reason, n in sorted(done.reasons.items()))
+        note(f"rejected {len(done.rejects)}: {counts}; each is named in {out / REJECTS}")
 
 
 @data.command()
@@ -255,14 +257,10 @@ def get(name: str, out: Path, as_json: bool) -> None:
 
 
 def _name_damaged(damaged: list[tuple[str, str]]) -> None:
-    _name_all("damaged", [reason for _, reason in damaged])
-
-
-def _name_all(what: str, lines: list[str]) -> None:
-    for line in lines[:_SHOWN]:
-        note(f"{what}: {line}")
-    if len(lines) > _SHOWN:
-        note(f"… and {len(lines) - _SHOWN} more")
+    for _, reason in damaged[:_SHOWN]:
+        note(f"damaged: {reason}")
+    if len(damaged) > _SHOWN:
+        note(f"… and {len(damaged) - _SHOWN} more")
 
 
 def _progress(what: str) -> Callable[[Iterable[int]], Iterable[int]]:

@@ -142,6 +142,8 @@ def _show(outcome: "Outcome", as_json: bool) -> int:
     repeated = outcome.audit["duplicates"]["repeated"]  # type: ignore[index,call-overload]
     if repeated:
         note(f"{repeated:,} pictures equal an earlier one, byte for byte (see audit.json)")
+    for line in outcome.closing:
+        note(line)
     if not as_json:
         click.echo(outcome.folder)
     return 0
@@ -155,14 +157,22 @@ def _show_estimate(cost: "Estimate", as_json: bool) -> None:
         "identities": f"{cost.identities:,}",
         "pictures": f"{cost.images:,}",
         "shards": f"{cost.shards:,}",
-        "size": f"about {cost.n_bytes / 1e6:,.1f} MB",
+        "size": f"about {_size(cost.n_bytes)}",
         "one worker": f"about {cost.images_per_s:,.1f} pictures/s ({cost.sampled} rendered)",
-        "rendering": f"about {_duration(cost.render_s)} with {cost.workers} workers",
+        "rendering": f"about {_duration(cost.render_s)} with {cost.workers} "
+        f"worker{'s' if cost.workers > 1 else ''}",
     }
     if cost.prepare_s is not None:
         lines["preparing"] = f"about {_duration(cost.prepare_s)}"
     for name, value in lines.items():
         click.echo(f"{name:<12} {value}")
+
+
+def _size(n_bytes: int) -> str:
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:,.1f} {unit}"
+    return f"{n_bytes / 1e3:,.1f} kB"
 
 
 def _duration(seconds: float) -> str:

@@ -48,7 +48,7 @@ class Rendered:
 
     Attributes:
         images: (B, H, W, 3) uint8, RGB.
-        facts: for each picture the values named in `Generator.fact_types`.
+        facts: for each picture the values named by `Generator.columns`.
     """
 
     images: NDArray[np.uint8]
@@ -134,6 +134,10 @@ class Generator(ABC):
         same answer for the same data set.
         """
 
+    def closing(self, dataset: SynthesizedSet) -> list[str]:  # noqa: ARG002
+        """What a person shall read at the end of a run, beside the audit: nothing by default."""
+        return []
+
     def check(  # noqa: B027 - a generator need not refuse anything
         self, identities: int, images_per_identity: int, settings: Any  # noqa: ANN401
     ) -> None:  # fmt: skip
@@ -144,6 +148,10 @@ class Generator(ABC):
         Raises:
             UsageError: they cannot.
         """
+
+    def columns(self, settings: Any) -> Mapping[str, type]:  # noqa: ANN401, ARG002
+        """The facts that pictures have under these settings: all of `fact_types` by default."""
+        return self.fact_types
 
     def preparation_s(self, n_identities: int, settings: Any) -> float | None:  # noqa: ANN401
         """The seconds that `prepare` is expected to take; None where nobody measured it."""

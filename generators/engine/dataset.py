@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 from functools import cached_property
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 
 from ...core.errors import DataError
 from ...core.modality import Source
@@ -123,13 +121,14 @@ class SynthesizedSet:
         Raises:
             DataError: as `read`, or the file is damaged.
         """
+        from ...modalities.image.decoding import Encoded, Picture
+
+        name = f"{row.shard}:{row.member}"
         try:
-            with Pillow.open(BytesIO(self.read(row)), formats=("JPEG", "PNG", "WEBP")) as opened:
-                return np.asarray(opened.convert("RGB"))
-        except (OSError, ValueError, SyntaxError) as error:
+            return Picture(Encoded(name, self.read(row)), name).pixels()
+        except DataError as error:
             raise DataError(
-                f"{row.shard}:{row.member} is damaged: {error}",
-                f"`masquerade data verify {self.folder}` says what to do",
+                error.message, f"`masquerade data verify {self.folder}` says what to do"
             ) from error
 
     def batches(

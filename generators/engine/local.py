@@ -90,11 +90,13 @@ def run_processes(job: Job, plan: Plan, devices: list[str], progress: Progress) 
     with stop_requests() as request:
         team = _Team(jobs)
         try:
-            while team.working() and not request.signal:
+            working = True
+            while working and not request.signal:
                 wait(team.waitables(), _POLL_S)
+                working = team.working()  # asked first: one that ends later is looked at again
                 made = len(present(job.folder))
                 progress(min(made * plan.layout.images_per_shard, plan.images), plan.images)
-                team.replace_lost(made)
+                working = team.replace_lost(made) or working
         finally:
             team.end()
     if not request.signal and len(present(job.folder)) < n_units(plan):
@@ -129,8 +131,13 @@ class _Team:
         """What changes when a worker ends."""
         return [process.sentinel for _, process, _ in self._members if process.is_alive()]
 
-    def replace_lost(self, made: int) -> None:
-        """Raise what a worker told; start another for one that died without a word."""
+    def replace_lost(self, made: int) -> bool:
+        """Raise what a worker told; start another for one that died without a word.
+
+        Returns:
+            Whether any was started.
+        """
+        started = False
         if made > self._made:
             self._lost, self._made = 0, made
         for place, (job, process, pipe) in enumerate(self._members):
@@ -148,6 +155,8 @@ class _Team:
                     "give fewer --workers; what is finished stays, the same command goes on",
                 )
             self._members[place] = (job, *self._start(job))
+            started = True
+        return started
 
     def end(self) -> None:
         """Ask all to stop between two batches, and wait for them."""

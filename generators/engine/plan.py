@@ -159,20 +159,21 @@ def check_counts(identities: int, images_per_identity: int) -> None:
             raise UsageError(f"{option} {value}: expected 1 … {most:,}", f"change {option}")
 
 
-def fact_types(generator: Generator) -> dict[str, FactType]:
-    """The generator's fact types by name.
+def fact_types(generator: Generator, settings: Config) -> dict[str, FactType]:
+    """The types of the facts that the generator gives under these settings, by name.
 
     Raises:
         MasqueradeError: a name is a column of the engine, or a type is none of the four.
     """
     names: dict[type, FactType] = {bool: "bool", int: "int", float: "float", str: "str"}
-    wrong = [n for n, t in generator.fact_types.items() if n in _COLUMNS or t not in names]
+    declared = generator.columns(settings)
+    wrong = [n for n, t in declared.items() if n in _COLUMNS or t not in names]
     if wrong:
         raise MasqueradeError(
             f"the generator '{generator.slug}' declares the fact '{wrong[0]}'",
             f"take another name than {', '.join(sorted(_COLUMNS))}, of bool, int, float or str",
         )
-    return {name: names[kind] for name, kind in generator.fact_types.items()}
+    return {name: names[kind] for name, kind in declared.items()}
 
 
 def read_plan(folder: Path) -> Plan:

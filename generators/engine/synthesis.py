@@ -14,10 +14,11 @@ from ...core.config import build
 from ...core.errors import UsageError, nearest
 from ..generator import Generator
 from .audit import write_audit
+from .dataset import SynthesizedSet
 from .dry_run import Estimate, dry_run
 from .folder import AUDIT, FINAL, PLAN, SHARDS, Say, enter, locked, present, sweep
 from .local import Progress, run_here, run_processes
-from .manifest import content_hash, read_index, write_manifest
+from .manifest import write_manifest
 from .pictures import Suffix, picture_format
 from .plan import Plan, check_counts, fact_types, layout, machine_facts, read_plan, refuse_other
 from .plan import settle as settle_plan
@@ -102,6 +103,7 @@ class Outcome:
         seconds: that this command took to make them.
         signal: that stopped it, else 0.
         audit: the audit; empty where it is not finished.
+        closing: the generator's own sentences on the finished set.
     """
 
     folder: Path
@@ -113,6 +115,7 @@ class Outcome:
     seconds: float
     signal: int
     audit: dict[str, JsonValue]
+    closing: tuple[str, ...] = ()
 
 
 def synthesize(request: Request, watch: Watch | None = None) -> Outcome:
@@ -140,10 +143,11 @@ def synthesize(request: Request, watch: Watch | None = None) -> Outcome:
             signal, {},
         )  # fmt: skip
     audit = _finish(request.out, plan, generator, watch)
-    dataset = content_hash(plan.hash(), read_index(request.out, plan.hash()))
+    dataset = SynthesizedSet(request.out)
     return Outcome(
-        request.out, plan.hash(), dataset, plan.images, n_units(plan), made, seconds, 0, audit
-    )
+        request.out, plan.hash(), dataset.hash, plan.images, n_units(plan), made, seconds, 0,
+        audit, tuple(generator.closing(dataset)),
+    )  # fmt: skip
 
 
 def estimate(request: Request) -> Estimate:
@@ -183,7 +187,7 @@ def _opened(request: Request) -> tuple[Job, Generator, Plan]:
         "identities": request.identities,
         "images_per_identity": request.images_per_identity,
         "settings": settings.to_dict(),
-        "fact_types": fact_types(generator),
+        "fact_types": fact_types(generator, settings),
         "picture": picture_format(request.format, request.quality).to_dict(),
         "layout": layout(
             request.identities, request.images_per_identity,

@@ -289,6 +289,22 @@ def _given(losses: AttrLosses | None) -> AttrLosses:
     return losses
 
 
+def acceptance(accepted: int, n: int, cap: int, why: str = "") -> str:
+    """How many of n reached their targets, and what became of the others (`why`: in brackets).
+
+    Example:
+        >>> acceptance(5, 5, cap=30)
+        '5 of 5 reached their targets (100.0 %)'
+    """
+    line = f"{accepted} of {n} reached their targets ({100 * accepted / n:.1f} %)"
+    if accepted < n:
+        line += (
+            f"; {n - accepted} ended at the cap of {cap} steps{why}: their targets may be out of "
+            "reach (lower them, or raise the cap)"
+        )
+    return line
+
+
 @dataclass(frozen=True)
 class AttrOpReport:
     """How AttrOP went over many batches.
@@ -298,16 +314,16 @@ class AttrOpReport:
         accepted: rows whose gates held.
         cap: the most steps that a row may take.
         mean_steps: per row.
-        start: mean identity, quality and pose loss at the start.
-        end: the same at the end.
+        changes: what was steered → its mean loss at the start and at the end.
+        beyond: what was steered → rows not accepted whose loss ended beyond its gate.
     """
 
     n: int
     accepted: int
     cap: int
     mean_steps: float
-    start: tuple[float, float, float]
-    end: tuple[float, float, float]
+    changes: dict[str, tuple[float, float]]
+    beyond: dict[str, int]
 
     @classmethod
     def of(cls, results: Sequence[Attributed], settings: AttrOpSettings) -> "AttrOpReport":
@@ -320,35 +336,25 @@ class AttrOpReport:
         if not n:
             raise UsageError("AttrOP: no rows to report on")
 
-        def means(losses: list[AttrLosses]) -> tuple[float, float, float]:
-            parts = zip(*(part.parts() for part in losses), strict=True)
-            identity, quality, pose = (float(torch.cat(part).mean()) for part in parts)
-            return identity, quality, pose
-
-        return cls(
-            n=n,
-            accepted=sum(int(result.accepted.sum()) for result in results),
-            cap=settings.cap,
-            mean_steps=sum(int(result.steps.sum()) for result in results) / n,
-            start=means([result.start for result in results]),
-            end=means([result.end for result in results]),
-        )
+        steered = {"identity distance": ("identity", settings.id_gate)}
+        if settings.quality_target is not None:
+            steered["missing quality"] = ("quality", settings.quality_gate)
+        if settings.pose_target is not None:
+            steered["degrees off the pose"] = ("pose", settings.pose_gate)
+        refused = ~torch.cat([result.accepted for result in results])
+        changes, beyond = {}, {}
+        for name, (part, gate) in steered.items():
+            start, end = (
+                torch.cat([getattr(getattr(result, when), part) for result in results])
+                for when in ("start", "end")
+            )
+            changes[name] = (float(start.mean()), float(end.mean()))
+            beyond[name] = int((refused & (end > gate)).sum())
+        steps = sum(int(result.steps.sum()) for result in results)
+        return cls(n, n - int(refused.sum()), settings.cap, steps / n, changes, beyond)
 
     def __str__(self) -> str:
-        ended = self.n - self.accepted
-        change = ", ".join(
-            f"{name} {before:.3g} -> {after:.3g}"
-            for name, before, after in zip(
-                ("identity", "quality", "pose"), self.start, self.end, strict=True
-            )
-        )
-        line = (
-            f"AttrOP: {self.accepted} of {self.n} rows accepted ({self.accepted / self.n:.1%}), "
-            f"{self.mean_steps:.1f} steps on average; mean losses: {change}"
-        )
-        if ended:
-            line += (
-                f"; {ended} ended at the cap of {self.cap} steps: "
-                "their targets may be out of reach (lower them, or raise the cap)"
-            )
-        return line
+        change = ", ".join(f"{k} {a:.3g} -> {b:.3g}" for k, (a, b) in self.changes.items())
+        why = " (beyond the gate: " + ", ".join(f"{k} {n}" for k, n in self.beyond.items()) + ")"
+        told = acceptance(self.accepted, self.n, self.cap, why)
+        return f"mean {change} in {self.mean_steps:.1f} steps; {told}"

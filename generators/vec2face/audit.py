@@ -7,7 +7,6 @@ grows with the identities (their centres), not with the pictures.
 
 # K identities, M pictures of each, C real identities, d vector width.
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -27,8 +26,6 @@ from .settings import Vec2FaceSynthesis
 
 if TYPE_CHECKING:
     from ..engine.dataset import SynthesizedSet
-
-logger = logging.getLogger(__name__)
 
 _BATCH = 64
 _DIGITS = 6
@@ -177,7 +174,10 @@ def audit_faces(
         f"{_LEAST_CENTRES} are needed",
     }
     if settings.image_attrop is not None:
-        found["image_attrop"] = _acceptance(accepted, own.n, settings.image_attrop.cap)
+        found["image_attrop"] = {
+            "pictures": own.n, "accepted": accepted, "acceptance": _round(accepted / own.n),
+            "cap": settings.image_attrop.cap,
+        }  # fmt: skip
     return found
 
 
@@ -190,17 +190,6 @@ def _claim(certificate: Certificate) -> dict[str, JsonValue]:
         "tried": certificate.tried,
         "sha256": certificate.sha256,
     }
-
-
-def _acceptance(accepted: int, n: int, cap: int) -> dict[str, JsonValue]:
-    """How many pictures reached their targets; the rest is worth a line."""
-    if accepted < n:
-        logger.warning(
-            "image_attrop: %d of %d pictures (%.1f %%) met their targets, the others ended at the "
-            "cap of %d steps: the targets may be out of reach (lower them, or raise the cap)",
-            accepted, n, 100 * accepted / n, cap,
-        )  # fmt: skip
-    return {"pictures": n, "accepted": accepted, "acceptance": _round(accepted / n), "cap": cap}
 
 
 def _identities(

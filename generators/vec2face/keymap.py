@@ -1,5 +1,6 @@
 """Official names and containers of Vec2Face weights, and the settings that weights fix."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -120,6 +121,24 @@ def _count(shapes: Shapes, prefix: str) -> int | None:
     """How many numbered entries lie under `prefix`; None where there is none."""
     numbers = {name[len(prefix) :].split(".")[0] for name in shapes if name.startswith(prefix)}
     return len(numbers) or None
+
+
+def unwrap(state: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """An official file's "part/parameter" names without the parts, and which parts are foreign.
+
+    Example:
+        >>> unwrap({"pose_model/linear.bias": 1, "ema/norm.bias": 2})
+        ({'pose_model.linear.bias': 1}, ("left out: the part 'ema', 1 in all",))
+    """
+    found: dict[str, Any] = {}
+    foreign: Counter[str] = Counter()
+    for name, value in state.items():
+        part, slash, rest = name.partition("/")
+        if slash and part not in WRAPPERS:
+            foreign[part] += 1
+        else:
+            found[WRAPPERS[part] + rest if slash else name] = value
+    return found, tuple(f"left out: the part '{k}', {n} in all" for k, n in foreign.items())
 
 
 def wrap(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -1,28 +1,21 @@
 """The picture of five facial points that the pose net looks at.
 
-Vec2Face+ draws the contours of a 68- or 106-point detector. We have five points (eyes, nose and
-corners of the mouth), so the drawing is ours: one colour for the eyes, one for the nose, one for
-the mouth, each with its points as discs and the lines that join them. Weights that were trained
-with the official drawings need those.
+As in the two example pictures of the official repository of Vec2Face+: on black, a red disc on
+each eye, a green one on the nose and a blue one on each corner of the mouth, all of the pixels
+within three pixels of the point's own one. Its code draws none: it reads such pictures.
 """
 
-# B faces, P points, L lines, S side.
+# B faces, S side.
 
 import torch
 from torch import Tensor
 
-_DISC_PX = 2.5  # radius
-_LINE_PX = 1.0  # half the width
-# by channel: the points drawn as discs, and the pairs joined by lines (order of `LANDMARKS`)
-_DRAWN: tuple[tuple[tuple[int, ...], tuple[tuple[int, int], ...]], ...] = (
-    ((0, 1), ((0, 1),)),  # eyes
-    ((2,), ((0, 2), (1, 2))),  # nose: where it points, seen from the eyes
-    ((3, 4), ((3, 4),)),  # mouth
-)
+_RADIUS_PX = 3
+_COLOURS = (slice(0, 2), slice(2, 3), slice(3, 5))  # of R, G and B: places in `LANDMARKS`
 
 
 def landmark_picture(points: Tensor, size: int = 112) -> Tensor:
-    """Antialiased drawings of five points.
+    """Drawings of five points.
 
     Args:
         points: (B, 5, 2) (x, y) in pixels of the aligned face, whole numbers at pixel centres, in
@@ -42,23 +35,9 @@ def landmark_picture(points: Tensor, size: int = 112) -> Tensor:
     """
     if points.ndim != 3 or points.shape[1:] != (5, 2) or not bool(points.isfinite().all()):
         raise ValueError(f"expected finite points (B, 5, 2), got {tuple(points.shape)}")
-    points = points.float()
-    channels = []
-    for discs, lines in _DRAWN:
-        starts, ends = [*discs, *(a for a, _ in lines)], [*discs, *(b for _, b in lines)]
-        radius = points.new_tensor([_DISC_PX] * len(discs) + [_LINE_PX] * len(lines))
-        distance = _distance(points[:, starts], points[:, ends], size)
-        # a pixel is as full as its centre lies inside by, from half a pixel beyond the edge on
-        channels.append((radius[:, None, None] + 0.5 - distance).clamp(0, 1).amax(1))
-    return torch.stack(channels, 1) * 2 - 1
-
-
-def _distance(start: Tensor, end: Tensor, size: int) -> Tensor:
-    """(B, L, S, S) pixels from each pixel's centre to the segments between points (B, L, 2)."""
-    axis = torch.arange(size, dtype=start.dtype, device=start.device)
-    x = axis[None, None, None, :] - start[..., 0, None, None]
-    y = axis[None, None, :, None] - start[..., 1, None, None]
-    along_x, along_y = (end - start)[..., None, None].unbind(2)
-    length = (along_x.square() + along_y.square()).clamp(min=1e-12)  # a disc: a segment of length 0
-    share = ((x * along_x + y * along_y) / length).clamp(0, 1)
-    return torch.hypot(x - share * along_x, y - share * along_y)
+    centres = points.float().round()
+    axis = torch.arange(size, dtype=centres.dtype, device=centres.device)
+    x, y = ((axis - centres[..., i, None]).square() for i in range(2))  # (B, 5, S) each
+    discs = x[:, :, None, :] + y[:, :, :, None] <= _RADIUS_PX**2
+    drawn = torch.stack([discs[:, some].any(dim=1) for some in _COLOURS], dim=1)
+    return drawn.float() * 2 - 1

@@ -9,6 +9,7 @@ the last convolution.
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -67,7 +68,7 @@ class LightDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """(B, z_channels, 7, 7) → (B, 3, S, S), unbounded."""
-        x = self.mid(self.conv_in(z))
+        x = self.mid(self.conv_in(z.contiguous(memory_format=torch.channels_last)))
         for level in reversed(self.up):
             x = level(x)
         return self.conv_out(F.silu(x))

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from ...core.config import Config
 from ...core.perceptual import Perceptual, ssim
 from .model import Generated
+from .teacher import teaching_loss
 
 
 class LossWeights(Config):
@@ -29,6 +30,7 @@ class LossWeights(Config):
     token: float = Field(default=1.0, ge=0)
     id: float = Field(default=1.0, ge=0)
     gan: float = Field(default=1.0, ge=0)
+    teacher: float = Field(default=0.0, ge=0)  # ours, see `teacher.py`
 
 
 PLUS_WEIGHTS = LossWeights(lpips=0.4, ssim=1.0, gan=0.0)  # Vec2Face+
@@ -97,6 +99,7 @@ def generator_loss(
     perceptual: Perceptual,
     weights: LossWeights,
     judge: Callable[[Tensor], Tensor] | None = None,
+    taught: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The generator's loss and its terms, unweighted, by the names of `LossWeights`.
 
@@ -108,6 +111,7 @@ def generator_loss(
         perceptual: (pictures, pictures) → (B,) distances.
         weights: of the terms; a term of weight 0 is not computed.
         judge: pictures → logits; None before the adversary starts.
+        taught: (B, 3, s, s) what the teacher draws of the same vectors, or None.
 
     Returns:
         The weighted sum, and the scalars.
@@ -122,6 +126,8 @@ def generator_loss(
     }
     if judge is not None:
         terms["gan"] = lambda: adversarial_loss(judge(images))
+    if taught is not None:
+        terms["teacher"] = lambda: teaching_loss(images, taught)
     given = weights.to_dict()
     parts = {name: term() for name, term in terms.items() if given[name] > 0}
     total = torch.stack([given[name] * part for name, part in parts.items()]).sum()

@@ -14,11 +14,9 @@ own.
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor
 
 from ...core.draws import Draws
@@ -35,15 +33,8 @@ from ...modalities.image.faces.checking import check_template
 from ...modalities.image.faces.embedders import Embedder, open_embedder
 from ...modalities.image.faces.templates import ARCFACE_112
 from . import keymap
-from .augment import Jitter
-from .config import (
-    GENERATION_ROWS,
-    N_ROWS,
-    POSE_GENERATION_ROWS,
-    TRAINING_ROWS,
-    Vec2FaceConfig,
-)
-from .discriminator import OFFICIAL_DIMS, Discriminator
+from .config import N_ROWS
+from .discriminator import Discriminator
 from .frame import Frame
 from .frame_buffers import FrameBuffers
 from .landmark_picture import landmark_picture
@@ -60,42 +51,12 @@ from .perturbation import perturbed
 from .points import PointsOf
 from .pose import train_pose_only
 from .start import load_start
+from .survey import Survey
+from .teacher import Teacher, teaching_loss
+from .training_settings import Vec2FaceTraining
 
 _PATCH = 16  # the 7 × 7 rows seen as patches of the picture
-
-
-class Vec2FaceTraining(Vec2FaceConfig):
-    """The network's settings and those of its training; the defaults are the official recipe."""
-
-    embedder: str = ""  # E: a face extractor, such as face-api or a weights file of iresnet
-    # the perceptual term: "vgg:VGG16_FILE,LPIPS_HEADS_FILE", or "embedder" = the distance of E's
-    # own feature maps at three depths, our substitute where no such weights are at hand
-    perceptual: str = ""
-    frame: Literal["raw", "fitted"] = "raw"  # units of the vectors: E's own, or fitted on the data
-    weights: LossWeights = LossWeights()
-    id_start: float = Field(default=0.0, ge=0, le=1)  # share of the run before the identity term
-    disc_start: int = Field(default=80, ge=0)  # epoch from which the adversary takes part
-    disc_dims: tuple[int, ...] = OFFICIAL_DIMS
-    official_adversary_gradient: bool = False  # parity switch, see `losses.judged`
-    jitter: Jitter = Jitter()
-    # ours, for few faces: σ of the noise added to the vectors that are drawn from (at their norm),
-    # so that no picture can be known by heart from its own vector; the identity term keeps v
-    vector_noise: float = Field(default=0.0, ge=0)
-    training_rows: RowDropMasker = TRAINING_ROWS
-    generation_rows: RowDropMasker = GENERATION_ROWS
-    pose_generation_rows: RowDropMasker = POSE_GENERATION_ROWS  # where a pose condition is given
-    # weights that training begins with (file or run folder); with `pose`, training is the second
-    # stage of Vec2Face+: only adapters and pose net learn, on top of these
-    start: str = ""
-
-    @model_validator(mode="after")
-    def _sizes(self) -> "Vec2FaceTraining":
-        if self.image_size != 112:
-            raise ValueError(
-                f"channels {self.channels} make pictures of {self.image_size} pixels, aligned "
-                "faces have 112: give five widths"
-            )
-        return self
+_IMPORT_AGAIN = "import weights of others again with"
 
 
 class Vec2Face(Method):
@@ -157,7 +118,8 @@ class Vec2Face(Method):
         if not name:
             raise UsageError(
                 "vec2face needs a face extractor, and none is named",
-                "add --set embedder=face-api (128 values), or a weights file of iresnet",
+                "run `masquerade pretrain` with --set embedder=NAME (face-api of 128 values, or a "
+                f"weights file of iresnet), or {_IMPORT_AGAIN} --set method.embedder=NAME",
             )
         found = open_embedder(name)
         if found.width != self.config.rep_dim:
@@ -192,7 +154,8 @@ class Vec2Face(Method):
             f"setting 'method.perceptual': expected vgg:VGG16_FILE,LPIPS_HEADS_FILE or 'embedder', "
             f"got {self.config.perceptual!r}",
             "name your VGG-16 and LPIPS weights, take the substitute with "
-            "--set perceptual=embedder, or leave the term out with --set weights.lpips=0",
+            "--set perceptual=embedder, or leave the term out with --set weights.lpips=0; "
+            f"{_IMPORT_AGAIN} --set method.perceptual=embedder",
         )
 
     def embed(self, images: Tensor) -> Tensor:
@@ -217,44 +180,53 @@ class Vec2Face(Method):
 
     def fit(self, batches: Iterable[Batch]) -> None:
         """Take the frame, the identities' centres and the base image from the training faces."""
+        config = self.config
         self.embedder()  # a wrong name must be said before the first step
-        if self.config.start:
-            load_start(self, Path(self.config.start))
-            return
-        if self.config.pose:
+        if config.start:
+            load_start(self, Path(config.start))
+        elif config.pose:
             raise UsageError(
                 "the pose stage begins with trained weights of vec2face, and none are named",
                 "add --set start=FILE, a weights file or run folder of the first stage",
             )
-        if self.config.frame == "raw" and self.config.base == "none":
+        fresh = not config.start and (config.frame == "fitted" or config.base == "mean")
+        if not (fresh or self.refits):
             return
-        vectors, labels, total, count = [], [], torch.zeros(3, 112, 112, dtype=torch.float64), 0
-        with torch.no_grad():
-            for batch in batches:
-                images = batch["image"]
-                vectors.append(self.embedder().embed(images, self.template).cpu().numpy())
-                if batch.labels is not None:
-                    labels.append(batch.labels.cpu().numpy())
-                total += images.double().sum(0).cpu()
-                count += len(images)
-        raw = np.concatenate(vectors)
-        if self.config.frame == "fitted":
-            self.frame.put(Frame.fit(raw), raw, np.concatenate(labels) if labels else None)
-        if self.config.base == "mean":
-            self.net.set_base((total / count).float().to(self.device))
+        seen = Survey.of(
+            batches, lambda images: self.embedder().embed(images, self.template),
+            side=config.base_size if self.refits else None, mirrored=config.jitter.flip > 0,
+        )  # fmt: skip
+        if fresh and config.frame == "fitted":
+            self.frame.put(Frame.fit(seen.raw), seen.raw, seen.labels)
+        if fresh and config.base == "mean":
+            self.net.set_base(seen.mean.to(self.device))
+        if seen.lessons is not None:
+            raw, pictures, people = seen.lessons
+            self._frozen["teacher"] = Teacher(
+                self.frame(raw.to(self.device)), pictures.to(self.device), config.teacher,
+                None if people is None else people.to(self.device),
+            )  # fmt: skip
+
+    @property
+    def refits(self) -> bool:
+        """Whether there is a teacher, which weights do not hold."""
+        return self.config.is_taught
 
     def forward(
         self, batch: Batch, draws: Draws, step: StepContext, *, mask: Mask | None = None
     ) -> StepOutput:
         """The generator's loss, and the adversary's (§ Objective of the card; official code)."""
         config = self.config
+        if mask is None and step.progress < config.teacher.share:
+            return self._lesson(draws, step)
         pictures = config.jitter(batch["image"], draws.fork("jitter"))
         look = Look(self.embedder(), self.template)
         with torch.no_grad(), torch.autocast(pictures.device.type, enabled=False):
             vectors = self.frame(look(pictures).vectors)
         rows = self._rows(draws, step) if mask is None else _as_rows(mask)
         condition, seen = self._pose(pictures)
-        generated = self.net(self._noisy(vectors, draws), rows, condition)
+        drawn_from = self._noisy(vectors, draws)
+        generated = self.net(drawn_from, rows, condition)
         playing = self.discriminator is not None and adversary_is_on(step.epoch, config.disc_start)
         loss, parts = generator_loss(
             generated, pictures, vectors,
@@ -262,6 +234,7 @@ class Vec2Face(Method):
             perceptual=self.perceptual(look) if config.weights.lpips > 0 else _unused,
             weights=self._weights(step),
             judge=self._judge if playing else None,
+            taught=self._taught(drawn_from, rows) if config.weights.teacher else None,
         )  # fmt: skip
         against = self._against(pictures, generated.image.detach(), playing=playing)
         if against is not None:
@@ -269,6 +242,23 @@ class Vec2Face(Method):
         parts = {**parts, **seen}
         return StepOutput(
             loss, {k: v.detach() for k, v in parts.items()}, adversary_loss=against,
+            prediction=Image.tokenize(generated.image.detach(), _PATCH).values,
+            mask=Mask.from_bool(rows.drop_bool).predicting_all(),
+        )  # fmt: skip
+
+    def _taught(self, vectors: Tensor, rows: RowMask) -> Tensor:
+        teacher: Teacher = self._frozen["teacher"]
+        return teacher(vectors, rows.mask_bool)
+
+    def _lesson(self, draws: Draws, step: StepContext) -> StepOutput:
+        """A step that learns from the teacher alone; vectors are drawn, so no face is looked at."""
+        vectors = self._frozen["teacher"].some(draws.fork("lesson"))
+        rows = self._rows(draws, step)
+        generated = self.net(vectors, rows)
+        taught = self._taught(vectors, rows)
+        loss = teaching_loss(generated.image, taught, self.config.teacher.ssim)
+        return StepOutput(
+            loss, {"teacher": loss.detach()},
             prediction=Image.tokenize(generated.image.detach(), _PATCH).values,
             mask=Mask.from_bool(rows.drop_bool).predicting_all(),
         )  # fmt: skip
@@ -321,10 +311,14 @@ class Vec2Face(Method):
         Masking stays on; mask and rate are drawn per row, so a picture depends on its row alone.
         A condition (B, 1, D) of `pose_condition` has rates of its own.
         """
-        config = self.config
-        masker = config.generation_rows if condition is None else config.pose_generation_rows
-        rows = masker.draw(draws.fork("mask"))
+        rows = self.drawing_rows(posed=condition is not None).draw(draws.fork("mask"))
         return self.net(vectors, rows, condition).image
+
+    def drawing_rows(self, *, posed: bool) -> RowDropMasker:
+        """The mask rates at which pictures are drawn, with a pose condition or without one."""
+        config = self.config
+        rows: RowDropMasker = config.pose_generation_rows if posed else config.generation_rows
+        return rows
 
     def features(self, batch: Batch) -> Tensor:
         """(B, D): the mean latent of all 49 rows, none masked, of each picture's own vector."""
@@ -347,11 +341,7 @@ class Vec2Face(Method):
     @classmethod
     def unwrapped(cls, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
         """The weights of a published file's parts under one set of names."""
-        found = {}
-        for name, value in state.items():
-            part, slash, rest = name.partition("/")
-            found[keymap.WRAPPERS[part] + rest if slash else name] = value
-        return found, ()
+        return keymap.unwrap(state)
 
     @classmethod
     def wrapped(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -78,9 +78,19 @@ def pose_condition(method: "Vec2Face", points: Tensor) -> Tensor:
     Raises:
         UsageError: the weights hold no pose net.
     """
-    if method.net.pose is None:
+    return pose_net(method)(landmark_picture(points.to(method.device)))
+
+
+def pose_net(method: "Vec2Face") -> PoseEncoder:
+    """The pose net of a method's weights.
+
+    Raises:
+        UsageError: they hold none.
+    """
+    net: PoseEncoder | None = method.net.pose
+    if net is None:
         raise UsageError(
             "these weights hold no pose net, so no pose can be asked for",
             "train one with --recipe vec2face-plus-pose, or use weights of Vec2Face+",
         )
-    return method.net.pose(landmark_picture(points.to(method.device)))
+    return net

@@ -167,12 +167,25 @@ def read_centres(path: Path) -> NDArray[np.float32]:
             f"class centres {path}: expected a .npy or .parquet file",
             "`masquerade embed SUBJECT --data FACES --out FILE.parquet` makes one",
         )
-    if centres.ndim != 2 or centres.dtype.kind != "f" or not np.isfinite(centres).all():
+    if centres.ndim != 2 or centres.dtype.kind != "f":
         raise DataError(
-            f"class centres {path}: expected a table (identities, width) of finite numbers, "
+            f"class centres {path}: expected a table (identities, width) of floating point, "
             f"got {centres.dtype} of shape {centres.shape}"
         )
+    finite = np.isfinite(centres).all(axis=1)
+    if not finite.all():
+        row = int(np.flatnonzero(~finite)[0])
+        raise DataError(
+            f"class centres {path}: row {row} holds {_not_finite(centres[row])}, expected finite "
+            f"numbers ({int((~finite).sum())} such rows of {len(centres)})",
+            "leave these identities out",
+        )
     return centres.astype(np.float32)
+
+
+def _not_finite(row: NDArray[np.floating]) -> float:
+    """The first value of a row that is NaN or infinite."""
+    return float(row[~np.isfinite(row)][0])
 
 
 def _centres_of_features(path: Path) -> NDArray[np.float32]:

@@ -23,10 +23,14 @@ class Vec2FaceSynthesis(Config):
             order, instead of sampled ones.
         separation: how far apart identities must be.
         perturbation: how much the pictures of one identity differ.
+        pose: head poses, for weights with a pose net: a file .npy of points (P, 5, 2) in pixels of
+            the template, or aligned faces (as `--data`) that show them; empty = no condition.
         identity_attrop: the quality pass over identity vectors, or none.
         image_attrop: attributes of every picture, or none.
         embedder: the extractor of AttrOP and of the audit; empty = that of the weights.
-        quality: an extractor whose feature norm is a quality (MagFace weights), for AttrOP.
+        quality: an extractor with gradients whose feature norm is AttrOP's quality in its own units
+            (MagFace weights are trained for that; `masquerade embed` prints the quartiles of the
+            norms on real faces, of which the upper one is a target to reach).
         precision: of the network that draws the pictures; AttrOP computes in float32.
         compile: whether that network is compiled (worth it on a GPU).
     """
@@ -37,6 +41,7 @@ class Vec2FaceSynthesis(Config):
     vectors: str = ""
     separation: SeparationSettings = SeparationSettings()
     perturbation: Perturbation = Perturbation()
+    pose: str = ""
     identity_attrop: AttrOpSettings | None = None
     image_attrop: AttrOpSettings | None = None
     embedder: str = ""

@@ -6,9 +6,8 @@ Vectors are in the units of the embedding frame that the weights carry.
 
 # B rows, d vector width, n identities.
 
-import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,21 +19,20 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from torch import Tensor, nn
 
-from ...core.atomic_io import canonical_json, write_text
-from ...core.draws import Draws
-from ...core.errors import DataError, UsageError, WeightsError
+from ...core.errors import UsageError, WeightsError
+from ...core.masking import RowMask
 from ...core.weights import find_weights, weights_hash
 from ...methods.weights import load_method
-from ...modalities.image.faces.embedders import Embedder, open_embedder
 from ..engine.worker import fixed_computation
 from ..generator import Generator, Progress, Rendered, RenderPlan
-from .attrop import AttrOP, AttrOpReport, net_paint
-from .attrop_losses import AttrOpSettings
+from .attrop import AttrOpReport, acceptance, net_paint
 from .certificate import certify, read_identities, write_identities
-from .estimators import FeatureNorm
 from .identities import apart, find_identities
 from .method import Vec2Face
+from .nets import FrozenNets
 from .perturbation import row_draws
+from .pose import pose_condition, pose_net
+from .poses import pose_of, prepared_poses, read_poses
 from .separation import Separated
 from .separation_cost import plan_cost
 from .settings import Vec2FaceSynthesis
@@ -45,7 +43,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parent / "weights" / "demo.safetensors"
-NETS = "nets.json"  # the hashes of the frozen nets that AttrOP of pictures works with
 _BATCH = 64  # rows of the quality pass
 _NO_IMAGE = 2**32 - 1  # the image number of the quality pass's masks: no picture has it
 
@@ -70,8 +67,8 @@ class Synthesizer(Generator):
         self.device = torch.device(device)
         self._hash = content_hash
         self._identities = lru_cache(maxsize=2)(read_identities)
-        self._opened = lru_cache(maxsize=4)(lambda name: open_embedder(name, str(device)))
-        self._attrop_of = lru_cache(maxsize=2)(self._image_attrop)
+        self._poses = lru_cache(maxsize=2)(prepared_poses)
+        self.nets = FrozenNets(method, device)
         self._compiled = lru_cache(maxsize=1)(lambda: _compiled(self.method.net))
 
     @classmethod
@@ -106,15 +103,21 @@ class Synthesizer(Generator):
             "training_identities": len(self.method.frame.centres),
         }  # fmt: skip
 
+    def columns(self, settings: Vec2FaceSynthesis) -> Mapping[str, type]:
+        """σ, whether AttrOP's gates held, and which pose where poses are asked for."""
+        return {**self.fact_types, "pose": int} if settings.pose else self.fact_types
+
     def check(self, identities: int, images_per_identity: int, settings: Vec2FaceSynthesis) -> None:
-        """The paper's shuffle needs shares of whole rows."""
+        """The paper's shuffle needs shares of whole rows, a pose weights with a pose net."""
+        if settings.pose:
+            pose_net(self.method)
         if settings.perturbation.paper_shuffle:
             settings.perturbation.paper_counts(identities * images_per_identity)
 
     def preparation_s(self, n_identities: int, settings: Vec2FaceSynthesis) -> float | None:
-        """The seconds of the separation where few candidates are rejected; the quality pass was
-        never measured, so None with it."""  # noqa: D205, D209
-        if settings.identity_attrop is not None:
+        """The seconds of the separation where few candidates are rejected; the quality pass and
+        the finding of poses were never measured, so None with them."""  # noqa: D205, D209
+        if settings.identity_attrop is not None or settings.pose:
             return None
         return plan_cost(n_identities, self.method.config.rep_dim).seconds
 
@@ -128,7 +131,7 @@ class Synthesizer(Generator):
         folder: Path,
         progress: Progress,
     ) -> dict[str, JsonValue]:
-        """Write identities.npy and certificate.json, and nets.json where pictures need it.
+        """Write identities.npy, certificate.json, and what pictures need of nets.json and poses.
 
         Everything that the settings name is opened now: what is missing is said before the first
         picture, not after the last.
@@ -138,30 +141,42 @@ class Synthesizer(Generator):
             DataError: a named file is damaged.
             WeightsError: a net's weights do not load.
         """
-        self.embedder(settings)
+        self.nets.embedder(settings)
         if settings.compile:
             self._compiled()
         if settings.image_attrop is not None:
-            self._attrop(settings.image_attrop, settings, "image_attrop")
-            write_text(folder / NETS, canonical_json(self._nets(settings)))
+            self.nets.attrop(settings, "image_attrop")
+            self.nets.write(settings, folder)
+        facts = self._prepare_poses(settings, folder)
         frame, centres = self.method.frame.get(), self.method.frame.centres.cpu().numpy()
         found, sampler = find_identities(
             n_identities, settings, frame, centres, seed=seed, progress=progress
         )
-        facts: dict[str, JsonValue] = {}
         if settings.identity_attrop is not None:
             with fixed_computation(1):  # any other number of threads gives other last bits
-                found, facts = self._quality_pass(found, settings, seed, progress)
+                found, moved = self._quality_pass(found, settings, seed, progress)
+            facts |= moved
         certificate = certify(found, sampler, settings.separation, seed)
         write_identities(folder, found.vectors, certificate)
         return {"certificate": str(certificate), **facts}
+
+    def _prepare_poses(self, settings: Vec2FaceSynthesis, folder: Path) -> dict[str, JsonValue]:
+        if settings.pose:
+            with fixed_computation(1):  # as in the quality pass
+                return read_poses(settings.pose, self.method.template).write(folder)
+        if self.method.net.pose is not None:
+            logger.warning(
+                "these weights hold a pose net and no pose is asked for: they draw, but their "
+                "adapters learned with poses only (give --set pose=FACES, or other weights)"
+            )
+        return {}
 
     def _quality_pass(
         self, found: Separated, settings: Vec2FaceSynthesis, seed: int, progress: Progress
     ) -> tuple[Separated, dict[str, JsonValue]]:
         """Identity vectors moved once by AttrOP; those that would come too close stay as drawn."""
         assert settings.identity_attrop is not None  # noqa: S101 - asked only then
-        attrop = self._attrop(settings.identity_attrop, settings, "identity_attrop")
+        attrop = self.nets.attrop(settings, "identity_attrop")
         moved, results = np.empty_like(found.vectors), []
         for start in range(0, len(moved), _BATCH):
             rows = torch.arange(start, min(start + _BATCH, len(moved)))
@@ -178,7 +193,7 @@ class Synthesizer(Generator):
         kept, back, largest = apart(found.vectors, moved, settings.separation.tau)
         report = AttrOpReport.of(results, settings.identity_attrop)
         if report.accepted < report.n:
-            logger.warning("identity vectors: %s", report)
+            logger.warning("identity_attrop: %s", report)
         facts: dict[str, JsonValue] = {
             "identity_attrop": str(report),
             "identity_attrop_accepted": report.accepted,
@@ -197,6 +212,8 @@ class Synthesizer(Generator):
         who, which, wanted = (
             torch.from_numpy(np.asarray(x)).to(self.device) for x in (identities, numbers, vectors)
         )
+        poses, condition = self._pose(plan, who, which)
+        rows = self.method.drawing_rows(posed=condition is not None)
         with torch.inference_mode():
             moved, sigmas = settings.perturbation(
                 wanted, plan.seed, who, which,
@@ -205,109 +222,43 @@ class Synthesizer(Generator):
             accepted = [True] * len(who)
             if settings.image_attrop is not None:
                 paint = net_paint(
-                    self.method.net, self.method.config.generation_rows,
-                    seed=plan.seed, identities=who, numbers=which,
+                    self.method.net, rows, seed=plan.seed, identities=who, numbers=which,
+                    condition=condition,
                 )  # fmt: skip
-                done = self._attrop_of(settings, plan.folder).run(moved, wanted, paint)
+                done = self.nets.planned_attrop(settings, plan.folder).run(moved, wanted, paint)
                 moved, accepted = done.vectors, done.accepted.tolist()
-            pictures = self._paint(moved, row_draws(plan.seed, who, which, "render"), settings)
+            draws = row_draws(plan.seed, who, which, "render")
+            # as `Vec2Face.generate`; masks are drawn outside of the compiled graph
+            pictures = self._paint(moved, rows.draw(draws.fork("mask")), condition, settings)
         facts = [
-            {"sigma": round(sigma, 4), "accepted": ok}
-            for sigma, ok in zip(sigmas.tolist(), accepted, strict=True)
+            {"sigma": round(sigma, 4), "accepted": ok, **pose}
+            for sigma, ok, pose in zip(sigmas.tolist(), accepted, poses, strict=True)
         ]
         return Rendered(pictures, facts)
 
+    def _pose(
+        self, plan: RenderPlan, identities: Tensor, numbers: Tensor
+    ) -> tuple[list[dict[str, int]], Tensor | None]:
+        """The fact `pose` and the condition (B, 1, D) of rows; neither where none is asked for."""
+        if not plan.settings.pose:
+            return [{}] * len(identities), None
+        points = self._poses(plan.folder)
+        chosen = pose_of(plan.seed, identities, numbers, len(points)).cpu()
+        with torch.no_grad():  # no inference tensor: AttrOP differentiates what comes after it
+            condition = pose_condition(self.method, points[chosen])
+        return [{"pose": number} for number in chosen.tolist()], condition
+
     def _paint(
-        self, vectors: Tensor, draws: Draws, settings: Vec2FaceSynthesis
+        self, vectors: Tensor, mask: RowMask, condition: Tensor | None, settings: Vec2FaceSynthesis
     ) -> NDArray[np.uint8]:
         net: Net = self._compiled() if settings.compile else self.method.net
         half = settings.precision == "bf16"
-        # as `Vec2Face.generate`; masks are drawn outside of the compiled graph
-        rows = self.method.config.generation_rows.draw(draws.fork("mask"))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            images = net(vectors, rows).image
+            images = net(vectors, mask, condition).image
         levels = (images.float().clamp(-1, 1) + 1).mul(127.5).round().to(torch.uint8)
         return levels.permute(0, 2, 3, 1).cpu().numpy()
 
-    # frozen nets -------------------------------------------------------------------------------
-
-    def _image_attrop(self, settings: Vec2FaceSynthesis, folder: Path) -> AttrOP:
-        """AttrOP of pictures, by the very nets that the plan was made with.
-
-        Raises:
-            DataError: another net lies at a name that the settings give.
-        """
-        assert settings.image_attrop is not None  # noqa: S101 - asked only then
-        planned, now = json.loads((folder / NETS).read_text("utf-8")), self._nets(settings)
-        for role, content_hash in now.items():
-            if planned.get(role) != content_hash:
-                raise DataError(
-                    f"the {role} net that the settings name has the sha256 {content_hash[:16]}…, "
-                    f"the plan was made with {str(planned.get(role))[:16]}…",
-                    "restore the former file, or make the data set again in another folder",
-                )
-        return self._attrop(settings.image_attrop, settings, "image_attrop")
-
-    def _nets(self, settings: Vec2FaceSynthesis) -> dict[str, str]:
-        return {
-            "embedder": self.embedder(settings).hash,
-            "quality": self._opened(settings.quality).hash,
-        }
-
-    def _attrop(self, wanted: AttrOpSettings, settings: Vec2FaceSynthesis, name: str) -> AttrOP:
-        """AttrOP of the settings called `name`.
-
-        Raises:
-            UsageError: a target needs a net that is not named or gives no gradients.
-        """
-        if wanted.pose_target is not None:
-            raise UsageError(
-                f"{name}.pose_target {wanted.pose_target} needs a differentiable head-pose net, "
-                "and no such weights can be named here",
-                "leave it out, or call AttrOP from Python with a `Yaw` estimator of your net",
-            )
-        if wanted.quality_target is None:
-            raise UsageError(f"{name} has no target", f"give --set {name}.quality_target=VALUE")
-        if not settings.quality:
-            raise UsageError(
-                f"{name}.quality_target {wanted.quality_target} needs a quality net, and none is "
-                "named",
-                "name MagFace weights: --set quality=FILE "
-                "(imported with `masquerade weights import iresnet`)",
-            )
-        embedder, quality = self.embedder(settings), self._opened(settings.quality)
-        for net in (embedder, quality):
-            if not net.differentiable:
-                raise UsageError(
-                    f"the extractor '{net.name}' gives no gradients, which {name} needs",
-                    "use face-api or a weights file of iresnet",
-                )
-        frame, template = self.method.frame, self.method.template
-        return AttrOP(
-            wanted, lambda images: frame(embedder.embed(images, template)),
-            FeatureNorm(lambda images: quality.embed(images, template)),
-        )  # fmt: skip
-
-    def embedder(self, settings: Vec2FaceSynthesis) -> Embedder:
-        """The extractor of AttrOP and audit.
-
-        Raises:
-            UsageError: neither the settings nor the weights name one, or it is of another width.
-        """
-        name = settings.embedder or self.method.config.embedder
-        if not name:
-            raise UsageError(
-                "these weights do not say which face extractor their vectors are of",
-                "name it: --set embedder=FILE (imported with `masquerade weights import iresnet`)",
-            )
-        found: Embedder = self._opened(name)
-        if found.width != self.method.config.rep_dim:
-            raise UsageError(
-                f"the extractor '{name}' gives vectors of {found.width} values, the weights take "
-                f"{self.method.config.rep_dim}",
-                "name the extractor that the weights were trained with",
-            )
-        return found
+    # afterwards --------------------------------------------------------------------------------
 
     def audit(self, dataset: "SynthesizedSet") -> dict[str, JsonValue]:
         """Separation, consistency and leakage of the pictures as the extractor sees them."""
@@ -315,10 +266,25 @@ class Synthesizer(Generator):
 
         settings: Vec2FaceSynthesis = dataset.plan.for_rendering(dataset.folder).settings
         return audit_faces(
-            dataset, self.embedder(settings), self.method.frame.get(),
+            dataset, self.nets.embedder(settings), self.method.frame.get(),
             self.method.frame.centres.cpu().numpy(), template=self.method.template,
             settings=settings,
         )  # fmt: skip
+
+    def closing(self, dataset: "SynthesizedSet") -> list[str]:
+        """How many identities and pictures reached AttrOP's targets."""
+        lines, facts = [], dataset.plan.prepared_facts
+        if "identity_attrop" in facts:
+            lines.append(f"identity_attrop: {facts['identity_attrop']}")
+            if facts["identities_put_back"]:
+                lines[-1] += (
+                    f"; {facts['identities_put_back']} were put back to where they were drawn, "
+                    "because they had come too close to others"
+                )
+        if (found := dataset.audit["findings"].get("image_attrop")) is not None:
+            told = acceptance(found["accepted"], found["pictures"], found["cap"])
+            lines.append(f"image_attrop: {told}")
+        return lines
 
 
 def _compiled(net: nn.Module) -> Net:

@@ -26,12 +26,13 @@ def run(capsys, *words):
     return code, captured.out, captured.err
 
 
-def test_faces_are_written_and_rejects_named(capsys, people, tmp_path):
+def test_faces_are_written_and_rejects_counted_and_named_in_a_file(capsys, people, tmp_path):
     out = tmp_path / "out"
     code, text, err = run(capsys, people, "--out", out)
     assert code == 0
     assert "aligned 1 faces of 1 identities" in text
-    assert "rejected: ann/cup: no face" in err
+    assert err == f"rejected 1: 1 no face; each is named in {out / 'rejects.tsv'}\n"
+    assert (out / "rejects.tsv").read_text() == "key\treason\nann/cup\tno face\n"
     assert Pillow.open(out / "ann" / "face.png").size == (112, 112)
     code, text, _ = run(capsys, people, "--out", out, "--json")
     facts = json.loads(text)
@@ -50,8 +51,8 @@ def test_a_damaged_file_is_left_out_or_stops_with_strict(capsys, people, tmp_pat
     bad.write_bytes(b"")
     code, _, err = run(capsys, people, "--out", tmp_path / "o")
     assert code == 0
-    assert "rejected: ann/bad: damaged: " in err
-    assert str(bad) in err
+    assert "rejected 2: 1 damaged, 1 no face; each is named in " in err
+    assert f"ann/bad\tdamaged: {bad}" in (tmp_path / "o" / "rejects.tsv").read_text()
     code, _, err = run(capsys, people, "--out", tmp_path / "p", "--strict")
     assert code == 3
     assert f"error: {bad} is damaged" in err

@@ -1,11 +1,13 @@
 """`masquerade synthesize`: what it prints, its exit codes, and one sentence per mistake."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from masquerade.cli.main import call
+from masquerade.cli.synthesize import _size
 
 TOYS = Path(__file__).parent.parent / "generators" / "engine"
 PLAN = ["--identities", 6, "--images-per-identity", 3, "--workers", 1, "--device", "cpu"]
@@ -22,6 +24,17 @@ def run(capsys, monkeypatch):
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def ovals_say(monkeypatch):
+    """The toy generator has a sentence for the end of a run."""
+    monkeypatch.syspath_prepend(TOYS)
+    import ovals
+
+    monkeypatch.setattr(
+        ovals.Ovals, "closing", lambda self, dataset: [f"all {len(dataset)} are round"]
+    )
 
 
 def test_command_makes_a_set_and_the_same_again_changes_nothing(run, tmp_path):
@@ -57,9 +70,28 @@ def test_dry_run_prints_the_cost_and_writes_nothing(run, tmp_path):
     assert code == 0
     assert "pictures     18\n" in printed
     assert "shards       3\n" in printed
+    assert re.search(r"^size +about [1-9][\d.]* kB$", printed, re.MULTILINE)
+    assert re.search(r"^rendering +about .* with 1 worker$", printed, re.MULTILINE)
     _, printed, _ = run("ovals:Ovals", *PLAN, "--out", tmp_path / "set", "--dry-run", "--json")
     assert json.loads(printed)["n_bytes"] > 10_000
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "shown"),
+    [(512, "0.5 kB"), (51_200, "51.2 kB"), (2_500_000, "2.5 MB"), (7.5e10, "75.0 GB"),
+     (1.2e12, "1.2 TB")],
+)  # fmt: skip
+def test_size_has_a_unit_that_fits(n_bytes, shown):
+    assert _size(n_bytes) == shown
+
+
+def test_generators_own_sentences_close_the_run(run, tmp_path, ovals_say):
+    _, printed, told = run("ovals:Ovals", *PLAN, "--out", tmp_path / "set")
+    assert told.splitlines()[-1] == "all 18 are round"
+    assert printed == f"{tmp_path / 'set'}\n"
+    _, printed, _ = run("ovals:Ovals", *PLAN, "--out", tmp_path / "set", "--json")
+    assert json.loads(printed)["closing"] == ["all 18 are round"]
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_vectors_with_nan_are_refused(run, frame, tmp_path, name):
     values = raw_vectors(9, frame)
     values[4, 100] = np.nan
     result = run("--set", f"{name}={save(tmp_path, values)}")
-    refused(result, 3, "of finite numbers", tmp_path / "set")
+    refused(result, 3, "row 4 holds nan, expected finite numbers", tmp_path / "set")
 
 
 @pytest.mark.parametrize("name", ["vectors", "centres"])
@@ -254,3 +254,30 @@ def test_preparation_that_was_broken_off_is_refused(train, tmp_path):
     folder = pictures(tmp_path / "faces")
     (folder / ".preparing").mkdir()
     refused(train(folder), 3, "was broken off", tmp_path / "run")
+
+
+# weights of others ---------------------------------------------------------------------------
+
+
+def test_imported_weights_get_their_nets_where_the_refusal_says(weights, tmp_path, capsys):
+    def told(*words):
+        code = call([*map(str, words)])
+        return code, capsys.readouterr().err
+
+    official, ours = tmp_path / "official.pth", tmp_path / "ours.safetensors"
+    assert told("weights", "export", weights, "--out", official)[0] == 0
+    face = pictures(tmp_path / "faces", n=1)
+    picture = next(face.rglob("*.png"))
+    given = ["--set", "method.heads=2", "--set", "method.decoder_heads=2",
+             "--set", "method.norm_groups=8"]  # fmt: skip
+    use = ("reconstruct", ours, "--data", picture, "--out", tmp_path / "r.png")
+    for named, mend in (("embedder=face-api", "embedder=NAME"), ("perceptual=embedder",) * 2):
+        imported = told("weights", "import", "vec2face", official, "--out", ours, *given)
+        assert imported[0] == 0
+        code, error = told(*use)
+        assert code == 2
+        assert f"import weights of others again with --set method.{mend}" in error
+        given += ["--set", f"method.{named}"]
+    assert told("weights", "import", "vec2face", official, "--out", ours, *given)[0] == 0
+    assert told(*use)[0] == 0
+    assert (tmp_path / "r.png").is_file()

@@ -79,3 +79,28 @@ def start(ovals):
             process.kill()
         process.join(PATIENCE_S)
     sys.modules.pop("commands", None)
+
+
+@pytest.fixture
+def refused_by_a_full_disk(start, tmp_path):
+    """Run words whose files may not grow past a limit, then again without one.
+
+    refused_by_a_full_disk(words, out, file_bytes): the first run ends with one sentence and
+    leaves no half shard, the second makes the set.
+    """
+
+    def check(words, out, file_bytes):
+        words, errors = [*words, "--out", out, "--workers", 1], tmp_path / "errors"
+        limited = start(words, errors=errors, file_bytes=file_bytes)
+        limited.join(PATIENCE_S)
+        assert limited.exitcode == 1
+        note, sentence = errors.read_text().strip().splitlines()
+        assert "the same command goes on" in note
+        assert sentence.startswith("error: cannot write ")
+        assert "File too large" in sentence
+        assert not list((out / "shards").iterdir())
+        again = start(words)
+        again.join(PATIENCE_S)
+        assert again.exitcode == 0
+
+    return check

@@ -1,13 +1,11 @@
 """Whether a source of pictures holds aligned faces of one template, before work begins on it."""
 
-from pathlib import Path
-
 import numpy as np
 
 from ....core.errors import DataError, UsageError
 from ....core.modality import Source
 from ..decoding import Picture
-from .aligned import template_of
+from .aligned import declared_template
 from .templates import template as named
 
 _LOOKED_AT = 32  # pictures, evenly spread: a header each
@@ -20,7 +18,7 @@ def check_template(source: Source, template: str) -> None:
     of some pictures can tell. Damaged pictures are left to whoever reads them all.
 
     Args:
-        source: its name is a path, or a name of the catalogue.
+        source: of pictures.
         template: that the pictures must be of.
 
     Raises:
@@ -28,8 +26,7 @@ def check_template(source: Source, template: str) -> None:
         DataError: a picture has other sides; names it. Or the folder's preparation was broken off.
     """
     mend = f"prepare the pictures with `masquerade data prepare faces --template {template}`"
-    folder = Path(source.name)
-    declared = template_of(folder) if folder.is_dir() else None
+    declared = declared_template(source)
     if declared is not None:
         if declared != template:
             raise UsageError(

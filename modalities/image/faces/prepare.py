@@ -63,6 +63,11 @@ class Prepared:
     rejects: tuple[tuple[str, str], ...]
     hash: str
 
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many pictures were left out for each kind of reason."""
+        return _by_reason(self.rejects)
+
 
 def prepare_faces(
     source: Source,
@@ -110,8 +115,8 @@ def prepare_faces(
             if i < done:
                 continue
             try:
-                png = _face(source.read(i), template, detector, settings)
-            except _Rejected as rejected:
+                png = face_png(source.read(i), template, detector, settings)
+            except Rejected as rejected:
                 journal.add(_reject(source.keys[i], str(rejected)))
             except DataError as error:
                 if strict:
@@ -124,35 +129,35 @@ def prepare_faces(
     return _finish(out, request, journal.entries)
 
 
-class _Rejected(Exception):  # noqa: N818 - an outcome, no failure of the run
+class Rejected(Exception):  # noqa: N818 - an outcome, no failure of the run
     """A sound picture that gives no face."""
 
 
-def _face(
+def face_png(
     sample: Sample, template: Template, detector: Detector, settings: PrepareSettings
 ) -> bytes:
     """The PNG of a picture's main face, aligned.
 
     Raises:
-        _Rejected: it has none that is good enough.
+        Rejected: it has none that is good enough.
         DataError: the picture is damaged.
     """
     pixels = Picture(sample.content, sample.key).pixels()
     height, width = pixels.shape[:2]
     least = settings.smallest_px
     if min(height, width) < least:
-        raise _Rejected(f"too small: the picture has {width}×{height} pixels, smallest {least}")
+        raise Rejected(f"too small: the picture has {width}×{height} pixels, smallest {least}")
     faces = detector.detect(pixels)
     if not faces:
-        raise _Rejected("no face")
+        raise Rejected("no face")
     face = main_face(faces, width, height)
     if face.side < least:
-        raise _Rejected(f"too small: the face has {face.side:.0f} pixels, smallest {least}")
+        raise Rejected(f"too small: the face has {face.side:.0f} pixels, smallest {least}")
     buffer = BytesIO()
     try:
         Pillow.fromarray(align(pixels, face.points, template)).save(buffer, "PNG")
     except DataError as error:
-        raise _Rejected(f"no alignment: {error.message}") from error
+        raise Rejected(f"no alignment: {error.message}") from error
     return buffer.getvalue()
 
 
@@ -249,7 +254,7 @@ def _finish(out: Path, request: dict[str, Any], entries: list[Entry]) -> Prepare
     facts = request | {
         "faces": len(faces),
         "identities": len(identities),
-        "rejected": dict(Counter(reason.partition(":")[0] for _, reason in rejects)),
+        "rejected": _by_reason(rejects),
         "hash": sha256_json([[entry["name"], entry["sha256"]] for entry in faces]),
     }
     lines = ["key\treason", *("\t".join(reject) for reject in rejects)]
@@ -257,6 +262,10 @@ def _finish(out: Path, request: dict[str, Any], entries: list[Entry]) -> Prepare
     write_text(out / FACES, json.dumps(facts, indent=2, sort_keys=True) + "\n")
     shutil.rmtree(out / PREPARING)
     return _prepared(out, facts, rejects)
+
+
+def _by_reason(rejects: Iterable[tuple[str, str]]) -> dict[str, int]:
+    return dict(Counter(reason.partition(":")[0] for _, reason in rejects))
 
 
 def _read_rejects(out: Path) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image as Pillow
 from pyarrow import parquet
 
 from masquerade.core.errors import DataError
@@ -202,3 +203,12 @@ def test_picture_of_a_damaged_shard_is_one_sentence(finished):
     path.unlink()
     with pytest.raises(DataError, match="cannot read"):
         dataset.read(row)
+
+
+def test_picture_of_too_many_pixels_is_one_sentence(finished, monkeypatch):
+    dataset = SynthesizedSet(finished)
+    row = next(dataset.rows())
+    for limit in (100, 200):  # an error above twice the limit, a warning above it
+        monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", limit)
+        with pytest.raises(DataError, match=r"0000000_0000\.jpg has more than .* pixels"):
+            dataset.picture(row)

@@ -128,20 +128,8 @@ def test_claim_of_a_killed_process_is_free_again(start, finished):
 
 
 def test_files_limited_in_size_are_refused_in_one_sentence_and_resumable(
-    start, straight, snapshot, tmp_path
+    refused_by_a_full_disk, straight, snapshot, tmp_path
 ):
     """A shard is 40 kB here; the system refuses the bytes after the first 20 kB."""
-    out, errors = tmp_path / "set", tmp_path / "errors"
-    words = [*WORDS, "--out", out, "--workers", 1]
-    limited = start(words, errors=errors, file_bytes=20_000)
-    limited.join(PATIENCE_S)
-    assert limited.exitcode == 1
-    note, sentence = errors.read_text().strip().splitlines()
-    assert "the same command goes on" in note
-    assert sentence.startswith("error: cannot write ")
-    assert "File too large" in sentence
-    assert not list((out / "shards").iterdir())
-    again = start(words)
-    again.join(PATIENCE_S)
-    assert again.exitcode == 0
-    assert snapshot(out) == straight
+    refused_by_a_full_disk(WORDS, tmp_path / "set", file_bytes=20_000)
+    assert snapshot(tmp_path / "set") == straight

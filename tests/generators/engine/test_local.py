@@ -23,11 +23,14 @@ def test_worker_processes_make_the_bytes_of_one_even_when_one_is_killed(
     killed = []
     limit = time.monotonic() + 60
 
+    def is_worker(process):
+        try:
+            return "spawn_main" in " ".join(process.cmdline())
+        except psutil.Error:  # it has just ended
+            return False
+
     def kill_one(done, total):
-        workers = [
-            p for p in psutil.Process().children()
-            if p.status() != psutil.STATUS_ZOMBIE and "spawn_main" in " ".join(p.cmdline())
-        ]  # fmt: skip
+        workers = [process for process in psutil.Process().children() if is_worker(process)]
         if done and workers and not killed and time.monotonic() < limit:
             os.kill(workers[0].pid, signal.SIGKILL)
             killed.append(workers[0].pid)
@@ -48,6 +51,23 @@ def test_failing_worker_is_told_as_one_sentence(request_for, tmp_path):
         synthesize(request_for(out, **more, workers=2))
     assert not list((out / "shards").glob(".*.tmp"))
     assert "000002.tar" not in present(out)
+
+
+def test_failure_of_workers_that_all_end_between_two_looks_is_told(
+    request_for, tmp_path, monkeypatch
+):
+    """Seen on a busy machine as "the workers ended before all shards were there"."""
+    working = local._Team.working
+
+    def late(team):
+        for _, process, _ in team._members:
+            process.join(60)
+        return working(team)
+
+    monkeypatch.setattr(local._Team, "working", late)
+    more = {"generator": "stripes:Stripes", "settings": {"fail_at": 5}}
+    with pytest.raises(MasqueradeError, match="a worker failed: unexpected ValueError: no ident"):
+        synthesize(request_for(tmp_path / "set", **more, workers=2))
 
 
 @pytest.mark.parametrize(

@@ -96,8 +96,11 @@ def test_an_unreachable_target_ends_at_the_cap_and_says_so(net: Vec2FaceNet) -> 
     assert (found.steps == 4).all()
     assert (found.end.identity <= settings.id_gate).all()
     line = str(AttrOpReport.of([found], settings))
-    assert "0 of 10 rows accepted (0.0%)" in line
-    assert "10 ended at the cap of 4 steps" in line
+    assert line.startswith("mean identity distance ")
+    assert "missing quality " in line
+    assert "pose" not in line  # no such target
+    assert "in 4.0 steps; 0 of 10 reached their targets (0.0 %); 10 ended at the cap of 4" in line
+    assert "(beyond the gate: identity distance 0, missing quality 10): their targets may" in line
 
 
 def test_a_row_is_the_same_alone_and_in_a_batch(net: Vec2FaceNet) -> None:

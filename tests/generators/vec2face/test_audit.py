@@ -41,7 +41,7 @@ def unit(rows):
 def test_findings_equal_a_slow_twin(made, generator):
     dataset = SynthesizedSet(made[1])
     found = dataset.audit["findings"]
-    net, frame = generator.embedder(dataset.plan.for_rendering(made[1]).settings), {}
+    net, frame = generator.nets.embedder(dataset.plan.for_rendering(made[1]).settings), {}
     for row in dataset.rows():
         picture = torch.from_numpy(dataset.picture(row).copy()).permute(2, 0, 1)[None]
         vector = net.embed(picture / 127.5 - 1, "arcface-112")[0]
@@ -93,7 +93,7 @@ def test_pictures_of_training_identities_are_seen_to_leak(made, generator, monke
               for i in range(5)]  # fmt: skip
     monkeypatch.setattr(module, "_identities", lambda *_: iter(copied))
     found = module.audit_faces(
-        dataset, generator.embedder(settings), frame, real, template="arcface-112",
+        dataset, generator.nets.embedder(settings), frame, real, template="arcface-112",
         settings=settings,
     )["leakage"]  # fmt: skip
     assert found["share_above_threshold"] == 1

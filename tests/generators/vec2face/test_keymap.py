@@ -14,6 +14,7 @@ from masquerade.generators.vec2face.keymap import (
     container_of,
     derive,
     derive_discriminator,
+    unwrap,
     wrap,
 )
 from masquerade.generators.vec2face.model import Vec2FaceNet
@@ -104,3 +105,12 @@ def test_a_whole_files_content_has_an_entry_per_part() -> None:
         "net.norm.weight", "net.blocks.0.norm1.bias", "net.pose.convs.0.weight",
         "discriminator.mix.bias",
     }  # fmt: skip
+
+
+def test_parts_of_a_file_become_one_state_and_foreign_ones_are_named() -> None:
+    state = {"norm.weight": 1, "pose_model.conv1.weight": 2, "disc.to_logits.0.bias": 3}
+    named = {f"{part}/{k}": v for part, entries in wrap(state).items() for k, v in entries.items()}
+    assert unwrap(named) == (state, ())
+    assert unwrap(state) == (state, ())  # a bare state dict
+    found, notes = unwrap({**named, "ema/norm.weight": 4, "ema/norm.bias": 5})
+    assert (found, notes) == (state, ("left out: the part 'ema', 2 in all",))

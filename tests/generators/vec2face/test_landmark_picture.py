@@ -9,34 +9,41 @@ from masquerade.modalities.image.faces.templates import template
 USUAL = torch.tensor(template("arcface-112").points).float()[None]
 
 
-def test_each_part_has_its_colour_discs_and_lines():
+def test_each_part_has_its_colour():
     points = torch.tensor([[[30.0, 40], [80, 40], [55, 70], [40, 95], [70, 95]]])
     picture = landmark_picture(points)[0]
     assert picture.shape == (3, 112, 112)
+    places = {"red": (30, 40), "red too": (80, 40), "green": (55, 70), "blue": (40, 95),
+              "blue too": (70, 95), "none": (55, 40)}  # fmt: skip
+    drawn = {
+        name: [channel for channel in range(3) if picture[channel, y, x] == 1]
+        for name, (x, y) in places.items()
+    }
+    assert drawn == {
+        "red": [0], "red too": [0], "green": [1], "blue": [2], "blue too": [2], "none": [],
+    }  # fmt: skip
+    assert set(picture.unique().tolist()) == {-1.0, 1.0}
 
-    def drawn(x, y):
-        return [channel for channel in range(3) if picture[channel, y, x] == 1]
 
-    assert drawn(30, 40) == [0, 1]  # the left eye: a disc, and the end of a line of the nose
-    assert drawn(55, 40) == [0]  # between the eyes
-    assert drawn(55, 70) == [1]
-    assert drawn(40, 52) == [1]  # on the line from the left eye to the nose
-    assert drawn(55, 95) == [2]
-    assert drawn(55, 60) == []
-    assert drawn(10, 10) == []
+def test_official_example_has_the_same_pixels():
+    """landmarks/images/2758_1.jpg of the official repository: JPEG at that file's quantization
+    makes of these discs the very values that it holds."""  # noqa: D205, D209
+    points = torch.tensor([[[56.0, 48], [60, 49], [72, 65], [55, 82], [58, 83]]])
+    drawn = landmark_picture(points)[0] == 1
+    assert drawn.sum((1, 2)).tolist() == [52, 29, 48]
+    rows = drawn[1, 62:69].sum(1).tolist()
+    assert rows == [1, 5, 5, 7, 5, 5, 1]
+    assert drawn[1].nonzero().amin(0).tolist() == [62, 69]
 
 
-def test_discs_and_lines_have_soft_edges_of_one_pixel():
-    """By hand: radius 2.5 around a pixel's centre, half the width 1 of a line."""
-    points = torch.full((1, 5, 2), 200.0)  # the others lie outside
-    points[0, 2] = 20.0
-    points[0, :2] = torch.tensor([20.0, 20.0])  # the nose's lines have no length
-    nose = (landmark_picture(points)[0, 1] + 1) / 2
-    assert nose[20, 20:25].tolist() == [1, 1, 1, 0, 0]
-    assert nose[22, 22] == pytest.approx(3 - 8**0.5)
-    points[0, 3:] = torch.tensor([[10.0, 60.0], [50.0, 60.0]])
-    mouth = (landmark_picture(points)[0, 2] + 1) / 2
-    assert mouth[58:63, 30].tolist() == [0, 0.5, 1, 0.5, 0]
+def test_points_between_pixels_go_to_the_nearest_and_those_outside_are_cut_off():
+    points = torch.full((1, 5, 2), 300.0)
+    points[0, 2] = torch.tensor([20.4, 29.6])
+    points[0, 3] = torch.tensor([-1.0, 50.0])
+    drawn = landmark_picture(points)[0] == 1
+    assert drawn[1].nonzero().float().mean(0).tolist() == [30, 20]
+    assert drawn[2].sum(1)[47:54].tolist() == [0, 2, 2, 3, 2, 2, 0]
+    assert not drawn[0].any()
 
 
 def test_a_turned_head_gives_another_picture_and_rows_are_independent():

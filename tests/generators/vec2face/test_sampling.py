@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from masquerade.core.embedding_writer import Part, write_embeddings
 from masquerade.core.errors import DataError, ValidationError
-from masquerade.core.frames import feature_frame, write_frame
 from masquerade.generators.vec2face.sampling import (
     GaussianSampler,
     PcaGaussianSampler,
@@ -102,13 +102,21 @@ def test_centres_of_embedded_pictures_are_the_folders_means(tmp_path: Path) -> N
     keys = ["b/2.jpg", "a/1.jpg", "b/1.jpg", "c/x/1.jpg"]
     values = np.float32([[4, 0], [1, 1], [2, 2], [9, 9]])
     path = tmp_path / "features.parquet"
-    write_frame(feature_frame(keys, None, values), path)
+    write_embeddings(path, iter([Part(keys, None, values)]), {})
     assert read_centres(path).tolist() == [[1, 1], [3, 1], [9, 9]]
 
 
 def test_centres_need_folders() -> None:
     with pytest.raises(DataError, match="'1.jpg' lies in no folder"):
         folder_centres(["a/1.jpg", "1.jpg"], np.float32([[1], [2]]))
+
+
+def test_first_row_that_is_not_finite_is_named_with_its_value(tmp_path: Path) -> None:
+    centres = real_centres(9)
+    centres[5, 1], centres[7] = np.inf, np.nan
+    np.save(tmp_path / "centres.npy", centres)
+    with pytest.raises(DataError, match=r"row 5 holds inf, expected finite .*2 such rows of 9"):
+        read_centres(tmp_path / "centres.npy")
 
 
 @pytest.mark.parametrize("name", ["absent.npy", "broken.npy", "table.csv", "flat.npy", "nan.npy"])

@@ -30,6 +30,8 @@ def write_weights(path: Path, *, n_centres: int = N_CENTRES, **changes) -> Path:
     draws = Draws(7, torch.arange(24))
     with torch.inference_mode():
         method.net.image_decoder.conv_out.weight.mul_(10)
+        if method.net.pose is not None:  # it starts without influence
+            method.net.pose.linear.weight.normal_(std=0.05)
         pictures = method.generate(draws.normal(method.config.rep_dim), draws).clamp(-1, 1)
         if method.config.rep_dim == WIDTH:
             raw = method.embedder().embed(pictures, method.template).numpy()
