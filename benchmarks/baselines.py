@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ..core.config import Config
 from ..core.records import Record
 from .opening import open_subject
-from .protocol import Benchmark, Result, TaskData
+from .protocol import Benchmark, Data, Result
 from .subjects import ModelSubject, Subject
 
 
@@ -19,7 +19,8 @@ def baselines_of(protocol: Benchmark, subject: Subject, seed: int = 0) -> list[S
     """
     found = []
     for name in protocol.BASELINES:
-        if name == subject.kind:
+        unknown = subject.baselines is not None and name not in subject.baselines
+        if unknown or name in (subject.kind, subject.name):
             continue
         if name != "random":
             found.append(open_subject(name, like=subject))
@@ -32,7 +33,7 @@ def baselines_of(protocol: Benchmark, subject: Subject, seed: int = 0) -> list[S
 def run_with_baselines(
     protocol: Benchmark,
     subject: Subject,
-    data: TaskData,
+    data: Data,
     settings: Config,
     *,
     seed: int = 0,

@@ -1,17 +1,20 @@
 """Face extractors as subjects: frozen embeddings of aligned pictures of a known template."""
 
-# B samples of a batch, S side of the template, D width.
+# B samples of a batch, K pictures, S side of the template, D width.
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..core.config import build
-from ..core.errors import DataError, UsageError
+from ..core.errors import DataError, UsageError, ValidationError
 from ..modalities.image.adapter import Image
 from ..modalities.image.decoding import Picture
-from ..modalities.image.faces.aligned import template_of
+from ..modalities.image.faces.aligned import declared_template
+from ..modalities.image.faces.pictures import Mirrored
 from ..modalities.image.faces.templates import ARCFACE_112, template
 from .features import Features, extract
 from .subjects import Extraction, Kind, Subject
@@ -115,15 +118,13 @@ class EmbedderSubject(Subject):
 
 
 def picture_template(source: "Source", said: str | None) -> str:
-    """The template of a source's pictures: what its folder declares, or else what a user says.
+    """The template of a source's pictures: what it or its folder declares, or a user says.
 
     Raises:
         UsageError: neither says it, or the two differ.
         DataError: the folder's preparation was broken off.
     """
-    root = getattr(source, "root", None)
-    folders = (Path(root), Path(root).parent) if root is not None else ()
-    declared = next((found for folder in folders if (found := template_of(folder))), None)
+    declared = declared_template(source)
     if declared and said and declared != said:
         raise UsageError(
             f"{source.name} holds faces of the template '{declared}', data.template says '{said}'",
@@ -137,3 +138,23 @@ def picture_template(source: "Source", said: str | None) -> str:
             "already, say --set data.template=arcface-112",
         )
     return template(name).name
+
+
+def template_read_by(subject: Subject) -> str:
+    """The template that a subject reads; arcface-112 for those that take any picture."""
+    return subject.embedder.template if isinstance(subject, EmbedderSubject) else ARCFACE_112
+
+
+def flip_sum(subject: Subject, source: "Source") -> NDArray[np.float64]:
+    """(K, D) the raw embeddings of the pictures plus those of their mirror images.
+
+    Raises:
+        DataError: no picture can be read.
+        ValidationError: an embedding is not finite, or a picture has none; names it.
+    """
+    plain, mirrored = subject.features(source), subject.features(Mirrored(source))
+    for found in (plain, mirrored):
+        lost = sorted(set(source.keys) - set(found.keys))
+        if lost:
+            raise ValidationError(f"{subject.name} gives no embedding of {lost[0]}")
+    return plain.values.astype(np.float64) + mirrored.values

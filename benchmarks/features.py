@@ -121,7 +121,7 @@ def extract(
         device: where the batches go.
 
     Raises:
-        ValidationError: a feature is not finite; names row and sample.
+        ValidationError: a feature is not finite, which names row and sample, or widths differ.
         DataError: no sample can be read.
     """
     import torch
@@ -142,5 +142,11 @@ def extract(
                 labels.append(batch.labels.cpu().numpy())
     if not keys:
         raise DataError(f"{source.name}: no sample could be read")
+    widths = sorted({block.shape[1] for block in values})
+    if len(widths) > 1:
+        raise ValidationError(
+            f"{source.name}: expected one width of features, got {widths[0]} and {widths[-1]}",
+            "look at the model: the width must not depend on the batch",
+        )
     joined = np.concatenate(labels) if labels else None
     return Features(np.concatenate(values), joined, tuple(keys), tuple(source.classes))

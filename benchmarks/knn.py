@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..core.config import Config
-from ..core.faiss_setup import exact_search
 from ..core.records import Metric
+from ..core.search import ArrayVectors, search
 from .classification import accuracy_metrics, classifier_for, prediction_rows, split_features
 from .features import Features, Scaler
 from .protocol import Identity, Result, Stopwatch, TaskData, make_result
@@ -31,9 +31,7 @@ VERSION = "1.0.0"
 SUMMARY = "exact k nearest neighbours of frozen features (FAISS)"
 MAIN_METRIC = "accuracy"
 BASELINES = ("chance", "random", "raw", "pca")
-IDENTITY = Identity(SLUG, VERSION, MAIN_METRIC, ("benchmarks/knn.py", "core/faiss_setup.py"))
-_SPARE = 16  # neighbours proposed beyond k, so that ties at rank k are seen
-_ROUNDING = 1e-4  # float32 inner products and distances of unit-size rows err by less
+IDENTITY = Identity(SLUG, VERSION, MAIN_METRIC, ("benchmarks/knn.py", "core/search.py"))
 
 
 class Settings(Config):
@@ -75,17 +73,6 @@ def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return rows / np.where(lengths > 0, lengths, 1.0)
 
 
-def similarities(
-    base: NDArray[np.float64], query: NDArray[np.float64], metric: str
-) -> NDArray[np.float64]:
-    """Similarity of one query (D,) to rows (K, D): inner product, or negative squared distance.
-
-    Equal rows get equal numbers to the last bit: each is summed alone, in one order.
-    """
-    products = base * query if metric == "cosine" else -((base - query) ** 2)
-    return products.sum(axis=1)
-
-
 def neighbours(
     train: NDArray[np.float64], test: NDArray[np.float64], k: int, metric: str
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -94,21 +81,8 @@ def neighbours(
     Returns:
         Similarities (M, k), falling, and rows (M, k); equal similarities by rising row.
     """
-    k = min(k, len(train))
-    n_proposed = min(k + _SPARE, len(train))
-    scores, rows = exact_search(train, test, n_proposed, metric)
-    best = np.empty((len(test), k))
-    found = np.empty((len(test), k), dtype=np.int64)
-    for query in range(len(test)):
-        candidates = np.sort(rows[query])
-        spread = np.abs(test[query]).max() + 1.0
-        last_may_tie = scores[query, k - 1] - scores[query, -1] <= _ROUNDING * spread**2
-        if last_may_tie and n_proposed < len(train):
-            candidates = np.arange(len(train))
-        exact = similarities(train[candidates], test[query], metric)
-        order = np.argsort(-exact, kind="stable")[:k]
-        best[query], found[query] = exact[order], candidates[order]
-    return best, found
+    found = search(ArrayVectors(train), test, k, "l2" if metric == "l2" else "dot")
+    return found.scores, found.rows
 
 
 def vote(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.config import Config, build, merge, tomllib
 from ..core.errors import UsageError, nearest
-from .protocol import TaskData
+from .protocol import Benchmark, Data, TaskData
 from .subjects import (
     ChanceSubject,
     Extraction,
@@ -25,7 +25,7 @@ BUILT_IN = ("chance", "raw", "pca")
 FACES = ("face-api", "pca-lda", "dlib")
 _FORMS = (
     "a run folder, a weights file, random:METHOD[@RECIPE], raw, pca, chance, "
-    f"{', '.join(FACES)}, onnx:FILE"
+    f"{', '.join(FACES)}, onnx:FILE, or a .parquet of `masquerade embed`"
 )
 
 
@@ -42,7 +42,8 @@ def open_subject(
 
     Args:
         text: a run folder, a weights file, `random:METHOD[@RECIPE]`, `raw`, `pca`, `chance`; of
-            faces `face-api`, `pca-lda`, `dlib`, `onnx:FILE`.
+            faces `face-api`, `pca-lda`, `dlib`, `onnx:FILE`; or embeddings that `masquerade embed`
+            wrote (`FILE.parquet`, several separated by commas).
         extraction: how features are computed.
         like: the scored subject, when this one is its baseline: the input is prepared in the same
             way, and `random:METHOD` without a recipe has the same settings as its model.
@@ -65,12 +66,49 @@ def open_subject(
         return _random(rest, how, like, seed, own)
     if text in FACES or (name == "onnx" and rest):
         return _faces(text, how, own)
+    if text.endswith(".parquet"):
+        from .embedding_files import open_embeddings
+
+        return open_embeddings(text, _modality(modality, own), how)
     if Path(text).exists():
         return _model(Path(text), how, own)
     raise UsageError(
         f"no subject '{text}': expected {_FORMS}",
         nearest(text, [*BUILT_IN, *FACES, "random:mae"]),
     )
+
+
+def open_task(
+    protocol: Benchmark,
+    text: str,
+    train: str | None,
+    test: str | None,
+    *,
+    own: Mapping[str, Any],
+    extraction: Extraction,
+) -> tuple[Data, dict[str, Any]]:
+    """The data that a protocol is run on, and the `data.` settings that it leaves to the subject.
+
+    Args:
+        protocol: opens its data itself where that is no train and test split.
+        text: what a user names.
+        train: the train split, where the name does not say it.
+        test: the test split, likewise.
+        own: the user's `data.` settings.
+        extraction: how features are computed.
+
+    Raises:
+        UsageError: a split is given to a protocol that has none, or as for `open_data`.
+        DataError: there is no such data.
+    """
+    opener = getattr(protocol, "open_data", None)
+    if opener is None:
+        return open_data(text, train, test), dict(own)
+    splits = {} if train is None and test is None else {"train": train, "test": test}
+    if splits and not getattr(protocol, "TAKES_SPLITS", False):
+        raise UsageError(f"'{protocol.SLUG}' has no --train and --test", "name its data by --data")
+    data, rest = opener(text, own, extraction, **splits)
+    return data, dict(rest)
 
 
 def open_data(text: str, train: str | None = None, test: str | None = None) -> TaskData:

@@ -3,6 +3,11 @@
 A protocol is a module with `SLUG`, `VERSION`, `SUMMARY`, `MAIN_METRIC`, `BASELINES`, a `Settings`
 class, `run(subject, data, settings) -> Result`, and `score(predictions) -> metrics`: the pure
 function by which anybody recomputes the record's metrics from its stored predictions.
+
+It may also have `open_data(text, own, extraction) -> (data, rest)`, where its data is no train and
+test split (`own` are the user's `data.` settings, `rest` those that it leaves to the subject; with
+`TAKES_SPLITS = True` it also gets `train` and `test`, where the user names them);
+`notes(record) -> sentences` for the person who waits; and `pictures(result) -> name: bytes`.
 """
 
 import ast
@@ -12,8 +17,9 @@ import time
 import tokenize
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.config import Config
 from ..core.frames import content_hash
@@ -35,6 +41,17 @@ _SHARED_CODE = (
     "core/metrics/classification.py",
     "core/metrics/intervals.py",
 )
+
+
+class Data(Protocol):
+    """What every benchmark's data has, whatever it is made of."""
+
+    @property
+    def name(self) -> str:
+        """How a user calls it."""
+
+    def hash(self) -> str:
+        """The sha256 of all that decides the scores."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +92,8 @@ class Benchmark(Protocol):
     IDENTITY: "Identity"
     Settings: type[Config]
 
-    def run(self, subject: "Subject", data: TaskData, settings: Config) -> Result:
-        """Score a subject."""
+    def run(self, subject: "Subject", data: Any, settings: Config) -> Result:  # noqa: ANN401
+        """Score a subject on the kind of data that the protocol opens."""
 
     def score(self, predictions: "DataFrame") -> Mapping[str, Metric]:
         """The metrics of stored predictions."""
@@ -101,7 +118,7 @@ class Identity:
     def hash(self) -> str:
         """The sha256 of slug, version and code; comments and docstrings do not count."""
         files = sorted({*self.code, *_SHARED_CODE})
-        code = {name: bare_code((_ROOT / name).read_text("utf-8")) for name in files}
+        code = {name: _code_of(name) for name in files}
         return sha256_json({"slug": self.slug, "version": self.version, "code": code})
 
 
@@ -119,13 +136,14 @@ class Stopwatch:
 def make_result(
     identity: Identity,
     subject: "Subject",
-    data: TaskData,
+    data: Data,
     settings: Config,
     *,
     seeds: Sequence[int],
     metrics: Mapping[str, Metric],
     predictions: "DataFrame",
     clock: Stopwatch,
+    facts: Mapping[str, Any] | None = None,
 ) -> Result:
     """The record of a finished run.
 
@@ -138,6 +156,7 @@ def make_result(
         metrics: the protocol's `score` of `predictions`.
         predictions: one row per prediction.
         clock: started when the run began.
+        facts: what stands beside the metrics; see `Claim`.
     """
     claim = Claim(
         benchmark=BenchmarkBlock(
@@ -159,9 +178,15 @@ def make_result(
         metrics=dict(metrics),
         main_metric=identity.main_metric,
         predictions=content_hash(predictions),
+        facts=dict(facts or {}),
     )
     made = provenance(clock.elapsed_s(), " ".join(sys.argv))
     return Result(Record(claim=claim, provenance=(made,)), predictions)
+
+
+@cache
+def _code_of(name: str) -> str:
+    return bare_code((_ROOT / name).read_text("utf-8"))
 
 
 def bare_code(source: str) -> str:

@@ -146,7 +146,10 @@ def reconstruct_file(
     """
     subject = open_subject(str(weights))
     if not isinstance(subject, ModelSubject):
-        raise UsageError(f"'{weights}' is no model", "name a run folder or a weights file")
+        raise UsageError(
+            f"'{weights}' reconstructs nothing",
+            "name a run folder or a weights file of a masked method",
+        )
     method = subject.method
     _needs_decoder(method)
     if mask_ratio is not None:

@@ -8,6 +8,10 @@ BENCHMARKS = {
     "knn": "masquerade.benchmarks.knn",
     "few-shot": "masquerade.benchmarks.few_shot",
     "finetune": "masquerade.benchmarks.finetune",
+    "verification": "masquerade.benchmarks.verification",
+    "template-verification": "masquerade.benchmarks.template_verification",
+    "identification": "masquerade.benchmarks.identification",
+    "retrieval": "masquerade.benchmarks.retrieval",
 }
 
 

@@ -58,9 +58,11 @@ class Subject(ABC):
 
     Attributes:
         kind: for records; the baselines have kinds of their own.
+        baselines: which baselines can stand beside it; None = all that a protocol names.
     """
 
     kind: ClassVar[Kind]
+    baselines: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(
         self,

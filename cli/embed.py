@@ -25,19 +25,21 @@ def embed(
 ) -> None:  # fmt: skip
     """Write what SUBJECT makes of DATA: columns key, label (class index) and feature (list).
 
-    A subject is a run folder, a weights file, random:METHOD, raw or pca; of aligned faces also
-    face-api, pca-lda, dlib and onnx:FILE.
+    It is written part by part, so that no set is too large for the memory; `evaluate` takes the
+    file as a subject. A subject is a run folder, a weights file, random:METHOD, raw or pca; of
+    aligned faces also face-api, pca-lda, dlib and onnx:FILE.
 
     \b
     Example:
       masquerade embed runs/tiny --data photos:test --out features.parquet
     """
+    import numpy as np
+
+    from ..benchmarks.embedding_files import embed_to_file
     from ..benchmarks.opening import open_subject
     from ..benchmarks.subjects import Extraction
-    from ..core.atomic_io import write_file
     from ..core.config import section_overrides
     from ..core.errors import UsageError
-    from ..core.frames import feature_frame, write_frame
     from ..core.training.distributed import pick_device
     from ..modalities.catalogue import resolve_data
 
@@ -49,12 +51,15 @@ def embed(
     source = resolve_data(data)
     how = Extraction(batch_size=batch_size, workers=workers, device=str(pick_device(device)))
     opened = open_subject(subject, how, preprocessing=preprocessing).fit(source)
-    features = opened.features(source)
-    frame = feature_frame(features.keys, features.labels, features.values)
-    write_file(out, lambda path: write_frame(frame, path))
-    n, width = features.values.shape
+    written = embed_to_file(opened, source, out)
+    n, width = len(written.norms), written.width
+    low, middle, high = (float(value) for value in np.percentile(written.norms, (25, 50, 75)))
     if as_json:
-        emit_json({"out": str(out), "samples": n, "width": width, "subject_hash": opened.hash})
+        emit_json({
+            "out": str(out), "samples": n, "width": width, "subject_hash": opened.hash,
+            "norm_quartiles": [low, middle, high],
+        })  # fmt: skip
     else:
-        note(f"{n} samples, {width} features each")
+        note(f"{n} samples, {width} features each; "
+             f"quartiles of their norms {low:.4g}, {middle:.4g}, {high:.4g}")  # fmt: skip
         click.echo(out)

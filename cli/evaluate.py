@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 @click.option("--recipe", help="Take the [finetune] settings of this recipe.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
               help="Change a setting of the benchmark (data.KEY: preprocessing).")  # fmt: skip
+@click.option("--published-protocol", is_flag=True,
+              help="Add published figures that too few pairs stand behind, unranked.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=1), help="How many repeats.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--workers", default=0, show_default=True, type=click.IntRange(min=0),
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
     benchmark: str, subject: str, data: str, train: str | None, test: str | None, results: Path,
-    no_baselines: bool, recipe: str | None, overrides: tuple[str, ...], seeds: int | None,
+    no_baselines: bool, recipe: str | None, overrides: tuple[str, ...],
+    published_protocol: bool, seeds: int | None,
     device: str, workers: int, batch_size: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Score a SUBJECT with BENCHMARK, beside chance, untrained, raw-input and PCA baselines.
@@ -48,20 +51,22 @@ def evaluate(
     Example:
       masquerade evaluate knn --subject runs/tiny --data photos
     """
-    from ..benchmarks.opening import open_data, open_subject
+    from ..benchmarks.opening import open_subject, open_task
     from ..benchmarks.registry import benchmark as protocol_of
     from ..benchmarks.subjects import Extraction
     from ..core.training.distributed import pick_device
 
     protocol = protocol_of(benchmark)
     own, preprocessing = _overrides(overrides, seeds)
-    task = open_data(data, train, test)
+    if published_protocol:
+        own["published_protocol"] = True
     how = Extraction(batch_size=batch_size, workers=workers, device=str(pick_device(device)))
+    task, preprocessing = open_task(protocol, data, train, test, own=preprocessing, extraction=how)
     scored = open_subject(subject, how, preprocessing=preprocessing)
     settings = _settings(protocol, scored, recipe, own)
 
     from ..benchmarks.baselines import alarms, run_with_baselines
-    from ..core.record_store import write_record
+    from ..core.record_store import write_pictures, write_record
 
     rows: list[dict[str, Any]] = []
     records = []
@@ -71,6 +76,10 @@ def evaluate(
         records.append(record)
         rows += _rows(result)
         note(f"{record.claim.subject.name}: {path}")
+        for sentence in protocol.notes(record) if hasattr(protocol, "notes") else ():
+            note(f"  {sentence}")
+        if hasattr(protocol, "pictures"):
+            write_pictures(record, results, protocol.pictures(result))
     warnings = alarms(records)
     if as_json:
         emit_json({
@@ -106,6 +115,10 @@ def _settings(
     from ..core.config import build, merge
     from ..core.errors import UsageError
 
+    if "published_protocol" in own and "published_protocol" not in protocol.Settings.model_fields:
+        raise UsageError(
+            f"the benchmark '{protocol.SLUG}' has one protocol", "leave out --published-protocol"
+        )
     if "seeds" in own and "seeds" not in protocol.Settings.model_fields:
         raise UsageError(
             f"the benchmark '{protocol.SLUG}' draws nothing, so it has no seeds",

@@ -5,11 +5,14 @@ than torch uses, they share a process; `masquerade doctor` tries both orders on 
 """
 
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import MasqueradeError
+
+_GPU_NEIGHBOURS = 2048  # the most that faiss finds on a GPU
 
 
 def load_faiss() -> ModuleType:
@@ -32,24 +35,44 @@ def load_faiss() -> ModuleType:
     return module
 
 
-def exact_search(
-    base: NDArray[np.floating], queries: NDArray[np.floating], k: int, metric: str
+def gpu_resources() -> Any:  # noqa: ANN401 - faiss has no types
+    """FAISS's handle on the GPUs; None where the installed faiss or the machine has none."""
+    faiss = load_faiss()
+    if not hasattr(faiss, "StandardGpuResources") or faiss.get_num_gpus() == 0:
+        return None
+    return faiss.StandardGpuResources()
+
+
+def on_gpu(index: Any) -> Any:  # noqa: ANN401 - faiss has no types
+    """The index on all GPUs, a part on each; the very index where `gpu_resources` has none."""
+    if gpu_resources() is None:
+        return index
+    faiss = load_faiss()
+    options = faiss.GpuMultipleClonerOptions()
+    options.shard = True
+    return faiss.index_cpu_to_all_gpus(index, co=options)
+
+
+def knn(
+    base: NDArray[np.float32], queries: NDArray[np.float32], k: int, metric: str
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The k rows of `base` nearest to each query, by an exact (Flat) index.
+    """The k rows of `base` nearest to each query, over all rows; on the GPU where faiss has it.
 
     Args:
-        base: (N, D), searched as float32.
+        base: (N, D), read where it lies.
         queries: (M, D).
         k: how many, at most N.
-        metric: "cosine" (inner product of what the caller has normalised) or "l2".
+        metric: "l2", or anything else for the inner product.
 
     Returns:
         Scores (M, k), higher = nearer (for "l2" the negative squared distance), and row numbers
         (M, k). Rows of equal score come in no promised order.
     """
     faiss = load_faiss()
-    kind = faiss.IndexFlatIP if metric == "cosine" else faiss.IndexFlatL2
-    index = kind(base.shape[1])
-    index.add(np.ascontiguousarray(base, dtype=np.float32))
-    scores, rows = index.search(np.ascontiguousarray(queries, dtype=np.float32), k)
-    return (scores if metric == "cosine" else -scores), rows
+    kind = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
+    resources = gpu_resources() if k <= _GPU_NEIGHBOURS else None
+    if resources is None:
+        scores, rows = faiss.knn(queries, base, k, metric=kind)
+    else:
+        scores, rows = faiss.knn_gpu(resources, queries, base, k, metric=kind)
+    return (-scores if metric == "l2" else scores), rows

@@ -1,11 +1,10 @@
-"""Tables of predictions and embeddings: their content hash, and Parquet files of them.
+"""Tables of predictions: their content hash, and Parquet files of them.
 
 The hash is of the content alone: column names, kinds and canonical bytes. Two Parquet files of
 different writers, compressions or metadata with the same rows have the same hash.
 """
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,19 +90,3 @@ def read_frame(path: Path) -> "DataFrame":
         return pd.read_parquet(path)
     except (OSError, ArrowException) as error:
         raise ValidationError(f"{path}: expected a Parquet table, found {error}") from error
-
-
-def feature_frame(keys: Sequence[str], labels: NDArray | None, values: NDArray) -> "DataFrame":
-    """Features as a table: key, label (left out where there are none), feature (list of D).
-
-    Args:
-        keys: N sample names.
-        labels: (N,) class indices, or None.
-        values: (N, D) float32.
-    """
-    import pandas as pd
-
-    columns: dict[str, object] = {"key": list(keys)}
-    if labels is not None:
-        columns["label"] = labels
-    return pd.DataFrame({**columns, "feature": list(values)})

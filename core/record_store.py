@@ -1,13 +1,16 @@
-"""A results folder: `records/<id>.json` and `predictions/<hash>.parquet`, written atomically."""
+"""A results folder, written atomically: records, predictions, pictures.
+
+`records/<id>.json`, `predictions/<hash>.parquet`, `pictures/<id>/<name>`.
+"""
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .atomic_io import write_file, write_text
+from .atomic_io import write_bytes, write_file, write_text
 from .errors import ValidationError
 from .frames import content_hash, read_frame, write_frame
 from .records import Record, is_id, parse_record
@@ -15,7 +18,7 @@ from .records import Record, is_id, parse_record
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-RECORDS, PREDICTIONS = "records", "predictions"
+RECORDS, PREDICTIONS, PICTURES = "records", "predictions", "pictures"
 _MEND = "re-run the evaluation that made it, or fetch the file again"
 
 
@@ -96,6 +99,26 @@ def read_predictions(record: Record, results: Path) -> "DataFrame":
     if found != expected:
         raise ValidationError(f"{path}: content: found {found}, expected {expected}", _MEND)
     return frame
+
+
+def write_pictures(record: Record, results: Path, pictures: Mapping[str, bytes]) -> list[Path]:
+    """Store pictures of a record, such as curves; they can be drawn again from its predictions.
+
+    Args:
+        record: whose they are.
+        results: the results folder.
+        pictures: file name → content.
+
+    Returns:
+        The files.
+
+    Raises:
+        MasqueradeError: the system refuses to write.
+    """
+    folder = results / PICTURES / record.id
+    for name, content in pictures.items():
+        write_bytes(folder / name, content)
+    return [folder / name for name in pictures]
 
 
 def _store_predictions(record: Record, frame: "DataFrame", results: Path) -> None:

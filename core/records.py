@@ -128,7 +128,20 @@ class SubjectBlock(Block):
 
 
 class Claim(Block):
-    """What is claimed: everything that the record's id is the hash of."""
+    """What is claimed: everything that the record's id is the hash of.
+
+    Attributes:
+        schema_version: of this form.
+        benchmark: what was asked.
+        subject: what was scored.
+        settings: how.
+        seeds: of the repeats.
+        metrics: what may be ranked, by name.
+        main_metric: the name of the one that ranks.
+        predictions: the hash of what the metrics were computed from.
+        facts: what a reader must know beside the metrics and nothing ranks by: counts, what was
+            left out and why, figures without enough data behind them.
+    """
 
     schema_version: int = SCHEMA_VERSION
     benchmark: BenchmarkBlock
@@ -138,6 +151,7 @@ class Claim(Block):
     metrics: Annotated[Mapping[str, Metric], _FREEZE, _THAW] = Field(min_length=1)
     main_metric: Text
     predictions: Hash | None = None
+    facts: Facts = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _known(self) -> "Claim":

@@ -149,24 +149,6 @@ def d_prime(genuine: ArrayLike, impostor: ArrayLike) -> float:
     return float(abs(g.mean() - i.mean()) / spread)
 
 
-def equal_error_rate(genuine: ArrayLike, impostor: ArrayLike) -> float:
-    """The mean of false accepts and false rejects at the score where they are closest.
-
-    Accepted is a score >= the threshold; thresholds are the scores themselves.
-
-    Example:
-        >>> equal_error_rate([0.9, 0.8, 0.7, 0.2], [0.1, 0.0, 0.0, 0.3])
-        0.25
-    """
-    g = np.sort(checked_values(genuine, "genuine"))
-    i = np.sort(checked_values(impostor, "impostor"))
-    thresholds = np.unique(np.concatenate([g, i]))
-    rejected = np.searchsorted(g, thresholds) / len(g)
-    accepted = 1 - np.searchsorted(i, thresholds) / len(i)
-    best = np.argmin(np.abs(rejected - accepted))
-    return float((rejected[best] + accepted[best]) / 2)
-
-
 def threshold_at_far(impostor: ArrayLike, far: float) -> float:
     """The smallest score t for which at most the share `far` of impostors scores >= t.
 

@@ -1,5 +1,6 @@
 """`embed` of aligned faces that do not say their crop: refused, until the user says it."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,24 @@ def test_template_is_taken_from_set(
     # the judge's vectors are unit vectors of 64 values
     assert [len(row) for row in frame["feature"]] == [64, 64]
     np.testing.assert_allclose([np.linalg.norm(row) for row in frame["feature"]], 1, rtol=1e-5)
+
+
+def test_quartiles_of_the_norms_are_printed(
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are the units of AttrOP's quality_target."""
+    out = tmp_path / "features.parquet"
+    command = ["embed", "face-api", "--data", str(plain), "--out", str(out)]
+    command += ["--set", "data.template=arcface-112"]
+    assert call(command) == 0
+    norms = np.sort([np.linalg.norm(row) for row in pd.read_parquet(out)["feature"]])
+    quartiles = [float(norms[0] + share * (norms[1] - norms[0])) for share in (0.25, 0.5, 0.75)]
+    shown = ", ".join(f"{value:.4g}" for value in quartiles)
+    told = capsys.readouterr().err
+    assert f"2 samples, 128 features each; quartiles of their norms {shown}\n" in told
+    assert call([*command, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    np.testing.assert_allclose(facts["norm_quartiles"], quartiles, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,23 @@ def template_of(folder: Path) -> str | None:
     return None if facts is None else str(facts["template"])
 
 
+def declared_template(source: Source) -> str | None:
+    """The template that a source, its files' folder, or the folder around that one declares.
+
+    So a part of a prepared folder (`FACES#fit`, or one identity's folder) has the whole's. A source
+    that aligns its pictures itself has a `template`. None where nothing is declared.
+
+    Raises:
+        DataError: as `template_of`.
+    """
+    known: str | None = getattr(source, "template", None)
+    if known is not None:
+        return known
+    root = getattr(source, "root", None)
+    folders = (Path(root), Path(root).parent) if root is not None else ()
+    return next((found for folder in folders if (found := template_of(folder))), None)
+
+
 def facts_of(folder: Path) -> dict[str, Any] | None:
     """What faces.json says (template, detector, source, counts, hash); None where there is none.
 
@@ -113,7 +130,7 @@ def open_aligned(data: str, template: str | None = None) -> AlignedFaces:
     from ...catalogue import resolve_data
 
     source = resolve_data(data, "image")
-    declared = template_of(Path(data)) if Path(data).is_dir() else None
+    declared = declared_template(source)
     if template is not None:
         named(template)
     if declared and template and declared != template:

@@ -41,10 +41,12 @@ def test_tensor_is_in_minus_one_to_one(tmp_path):
     torch.testing.assert_close(found, ((pixels / 255 - 0.5) / 0.5).flip(0), atol=1e-6, rtol=0)
 
 
-def test_another_template_than_declared_is_refused(tmp_path):
+@pytest.mark.parametrize("part", ["", "#ann"])
+def test_another_template_than_declared_is_refused(tmp_path, part):
     write(tmp_path, 112, "arcface-112")
+    assert open_aligned(f"{tmp_path}{part}").template.name == "arcface-112"
     with pytest.raises(UsageError, match="holds faces of the template 'arcface-112'"):
-        open_aligned(str(tmp_path), "dlib-150")
+        open_aligned(f"{tmp_path}{part}", "dlib-150")
 
 
 def test_an_undeclared_folder_needs_the_users_word(tmp_path):

@@ -1,6 +1,7 @@
 """What may pass as aligned faces of a template, and what may not."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image as Pillow
 
 from masquerade.core.errors import DataError, UsageError
 from masquerade.modalities.image import Image
+from masquerade.modalities.image.faces.aligned import declared_template
 from masquerade.modalities.image.faces.checking import check_template
 
 
@@ -33,6 +35,18 @@ def test_declared_template_counts_even_where_the_sides_fit(tmp_path):
     with pytest.raises(UsageError, match="holds faces of the template 'dlib-150', expected 'arc"):
         check_template(Image.open(folder), "arcface-112")
     check_template(Image.open(folder), "dlib-150")
+
+
+@pytest.mark.parametrize("part", ["#fit", "#att_s02", "/att_s02", "/att_s02/000.png"])
+def test_part_of_a_prepared_folder_has_the_whole_ones_template(tmp_path, part):
+    folder = folder_of(tmp_path / "faces", [(112, 112)] * 2)
+    (folder / "a").rename(folder / "att_s02")
+    facts = {"format": "masquerade-faces/1", "template": "dlib-150"}
+    (folder / "faces.json").write_text(json.dumps(facts))
+    source = Image.open(Path(f"{folder}{part}"))
+    with pytest.raises(UsageError, match="holds faces of the template 'dlib-150', expected 'arc"):
+        check_template(source, "arcface-112")
+    assert declared_template(source) == "dlib-150"
 
 
 def test_damaged_picture_is_left_to_the_reader(tmp_path):

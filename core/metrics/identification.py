@@ -1,0 +1,86 @@
+"""1:N identification: closed-set rates by rank, open-set rates at a false-positive rate.
+
+Terms of ISO/IEC 19795-1 and of NIST's FRTE: a *mated* search has its identity in the gallery, a
+*non-mated* one has not. Pure functions of NumPy arrays.
+"""
+
+# N mated searches, M non-mated searches.
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import ValidationError
+from .checks import check_same_length, checked_labels, checked_values
+from .verification import accepted_at
+
+
+def identified(rank: ArrayLike, k: int) -> NDArray[np.float64]:
+    """1.0 where a mated search finds its identity among the first k, else 0.0: (N,).
+
+    The mean over k is the cumulative match characteristic.
+
+    Args:
+        rank: (N,) place of the mate among the gallery's identities, 1 = first; 0 = not returned.
+        k: 1 or more.
+
+    Raises:
+        ValidationError: bad rows, or k below 1.
+
+    Example:
+        >>> identified([1, 3, 0], 3).tolist()
+        [1.0, 1.0, 0.0]
+    """
+    if k < 1:
+        raise ValidationError(f"k: expected at least 1, got {k}", "count from the first identity")
+    ranks = checked_labels(rank, "rank")
+    return ((ranks >= 1) & (ranks <= k)).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class OpenSet:
+    """What an open-set threshold does.
+
+    Attributes:
+        threshold: a search is positive where its best score is *above* it.
+        fpir: share of non-mated searches that are positive; never above the target.
+        accepted: (N,) 1.0 where a mated search is positive and its mate is first.
+    """
+
+    threshold: float
+    fpir: float
+    accepted: NDArray[np.float64]
+
+    @property
+    def tpir(self) -> float:
+        """The share of mated searches that are positive and right."""
+        return float(self.accepted.mean())
+
+
+def open_set(rank: ArrayLike, score: ArrayLike, stranger: ArrayLike, fpir: float) -> OpenSet:
+    """True-positive identifications at the lowest threshold whose FPIR is at most the target.
+
+    Args:
+        rank: (N,) place of each mated search's mate, 1 = first; 0 = not returned.
+        score: (N,) each mated search's best score.
+        stranger: (M,) each non-mated search's best score.
+        fpir: target false-positive identification rate, in (0, 1).
+
+    Raises:
+        ValidationError: bad rows, or a target outside (0, 1).
+
+    Example:
+        >>> found = open_set([1, 1, 2], [0.9, 0.4, 0.8], np.arange(10) / 10, 0.3)
+        >>> found.threshold, found.fpir, round(found.tpir, 3)
+        (0.6, 0.3, 0.333)
+    """
+    ranks, scores = checked_labels(rank, "rank"), checked_values(score, "score")
+    check_same_length(ranks, scores, "rank and score")
+    strangers = np.sort(checked_values(stranger, "stranger"))
+    threshold = float(strangers[len(strangers) - 1 - accepted_at(fpir, len(strangers))])
+    return OpenSet(
+        threshold=threshold,
+        fpir=float((strangers > threshold).mean()),
+        accepted=((ranks == 1) & (scores > threshold)).astype(np.float64),
+    )
