@@ -12,6 +12,7 @@ import pytest
 from PIL import Image as Pillow
 
 from masquerade.cli.main import call
+from masquerade.core.weights import weights_hash
 from masquerade.generators.engine.dataset import SynthesizedSet
 from masquerade.generators.vec2face.certificate import read_identities
 from masquerade.generators.vec2face.synthesizer import SHIPPED, Synthesizer
@@ -171,10 +172,11 @@ def test_missing_weights_are_refused(run, tmp_path):
     refused(result, 4, "no weights at ", tmp_path / "set")
 
 
-@pytest.mark.skipif(SHIPPED.is_file(), reason="the demo weights are installed")
-def test_absent_demo_weights_say_what_to_do(run, tmp_path):
-    result = run(named=None)
-    refused(result, 4, "give --weights FILE: a run of `masquerade pretrain", tmp_path / "set")
+def test_without_weights_the_shipped_ones_draw(run, tmp_path):
+    code, printed, _ = run(named=None)
+    assert (code, printed) == (0, f"{tmp_path / 'set'}\n")
+    plan = json.loads((tmp_path / "set" / "plan.json").read_text())
+    assert plan["generator_hash"] == weights_hash(SHIPPED)
 
 
 @pytest.mark.parametrize(
