@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..core.embeddings import Embeddings
 from ..core.errors import DataError, ValidationError
 from ..core.hashing import sample_id, sha256_json
-from ..core.search import ArrayVectors, Vectors
+from ..core.vectors import ArrayVectors, Vectors
 from .features import Features
 from .opening import open_data
 

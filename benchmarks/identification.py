@@ -32,7 +32,8 @@ from ..core.metrics.identification import identified, open_set
 from ..core.metrics.intervals import exact_interval
 from ..core.metrics.verification import MIN_ACCEPTED, supports
 from ..core.records import Metric, Record
-from ..core.search import ArrayVectors, Vectors, search
+from ..core.search import search
+from ..core.vectors import ArrayVectors, Vectors
 from .galleries import GalleryTask, Labelled, open_galleries
 from .protocol import Identity, Result, Stopwatch, make_result
 from .template_data import TemplateSearch, open_templates
@@ -54,7 +55,7 @@ IDENTITY = Identity(
         "benchmarks/identification.py", "benchmarks/galleries.py", "benchmarks/template_data.py",
         "core/metrics/templates.py", "modalities/image/faces/template_lists.py",
         "core/metrics/identification.py", "core/metrics/verification.py",
-        "core/metrics/group_intervals.py", "core/search.py",
+        "core/metrics/group_intervals.py", "core/search.py", "core/vectors.py",
     ),
 )  # fmt: skip
 RANKS = (1, 5, 10)

@@ -16,7 +16,8 @@ from pydantic import Field
 
 from ..core.config import Config
 from ..core.records import Metric
-from ..core.search import ArrayVectors, search
+from ..core.search import search
+from ..core.vectors import ArrayVectors
 from .classification import accuracy_metrics, classifier_for, prediction_rows, split_features
 from .features import Features, Scaler
 from .protocol import Identity, Result, Stopwatch, TaskData, make_result
@@ -31,7 +32,9 @@ VERSION = "1.0.0"
 SUMMARY = "exact k nearest neighbours of frozen features (FAISS)"
 MAIN_METRIC = "accuracy"
 BASELINES = ("chance", "random", "raw", "pca")
-IDENTITY = Identity(SLUG, VERSION, MAIN_METRIC, ("benchmarks/knn.py", "core/search.py"))
+IDENTITY = Identity(
+    SLUG, VERSION, MAIN_METRIC, ("benchmarks/knn.py", "core/search.py", "core/vectors.py")
+)
 
 
 class Settings(Config):

@@ -52,7 +52,8 @@ IDENTITY = Identity(
     SLUG, VERSION, MAIN_METRIC,
     (
         "benchmarks/retrieval.py", "benchmarks/galleries.py", "core/metrics/retrieval.py",
-        "core/metrics/group_intervals.py", "core/search.py", "core/search_indexes.py",
+        "core/metrics/group_intervals.py", "core/search.py", "core/vectors.py",
+        "core/search_indexes.py",
     ),
 )  # fmt: skip
 DEPTH = 1000  # of a ranked list, as trec_eval's

@@ -13,7 +13,7 @@ from ..core.config import Config, build
 from ..core.errors import DataError, UsageError
 from ..core.hashing import sha256_json
 from ..core.metrics.templates import Pooling, unit_templates
-from ..core.search import ArrayVectors
+from ..core.vectors import ArrayVectors
 from .galleries import Labelled, drawn_vectors
 
 if TYPE_CHECKING:

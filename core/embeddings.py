@@ -58,7 +58,7 @@ class Embeddings:
             self._columns = frozenset(file.schema_arrow.names)
             self.facts = _facts_of(file.schema_arrow.metadata or {})
             _check_columns(self.path, file.schema_arrow)
-        if self._n == 0:
+        if self._n < 1:
             raise DataError(f"{self.path} holds no embedding", _MEND)
         _, first = next(self._lists(1))
         self.width = int(first[0])
@@ -111,8 +111,12 @@ class Embeddings:
         for column in self._batches(_KEY_ROWS, "key"):
             if column.null_count:
                 raise DataError(f"{self.path}: expected a key in every row, got none", _MEND)
-            yield start, column.to_pylist()
-            start += len(column)
+            try:
+                keys = column.to_pylist()
+            except UnicodeDecodeError as error:
+                raise DataError(f"{self.path}: a key is no text: {error}", _MEND) from error
+            yield start, keys
+            start += len(keys)
 
     def keys_at(self, rows: NDArray[np.int64]) -> list[str]:
         """The names of some rows, in the order asked for."""
@@ -233,10 +237,16 @@ class Embeddings:
     def _batches(self, n_rows: int, name: str) -> Iterator["pa.Array"]:
         """A column, some rows at a time."""
         with self._opened() as (file, mapped):
+            n_read = 0
             for batch in file.iter_batches(n_rows, columns=[name], use_threads=False):
+                n_read += len(batch)
+                if n_read > self._n:
+                    break
                 yield batch.column(0)
                 if hasattr(mmap, "MADV_DONTNEED"):
                     mapped.madvise(mmap.MADV_DONTNEED)  # read again from the file where needed
+            if n_read != self._n:
+                raise ValueError(f"its column '{name}' has not the {self._n} rows it says")
 
     @contextmanager
     def _opened(self) -> Iterator[tuple["parquet.ParquetFile", mmap.mmap]]:

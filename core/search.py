@@ -14,7 +14,6 @@ rows, a share of the queries, and their proposals.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +21,8 @@ from numpy.typing import NDArray
 from .errors import DataError, ValidationError
 from .faiss_setup import knn
 from .metrics.cosines import rounding_margin
+from .vectors import WIDE_ROWS, Metric, Vectors, directions, narrow_blocks
 
-Metric = Literal["cosine", "dot", "l2"]
 # (queries (M, D) float32, P) → rows (M, P) int64, -1 where there are no more
 Propose = Callable[[NDArray[np.float32], int], NDArray[np.int64]]
 # first row of a block; scores (M, P) and rows (M, P) inside it; length of its longest row
@@ -35,48 +34,8 @@ _SPARE = 16  # proposed beyond K, so that ties at rank K are seen
 _WIDEN = 4  # times as many, where those did not settle it
 _OVERFETCH = 4  # times as many of an index, which ranks by rounded numbers
 _ROWS = 1 << 16  # of a block at most: beyond that nothing gets faster
-_WIDE_ROWS = 4096  # held at once in float64
 _FINER = 2.0**-29  # float64's unit of rounding over float32's
 _PAIR_VALUES = 1 << 21  # float64 numbers in one step of the re-computation: 16 MB
-
-
-class Vectors(Protocol):
-    """Rows of one width that are read in blocks."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(N, D)."""
-
-    def blocks(self, n_rows: int) -> Iterator[tuple[int, NDArray[np.floating]]]:
-        """First row number and (n, D) rows, n <= `n_rows`, from the first to the last row."""
-
-    def take(self, rows: NDArray[np.int64]) -> NDArray[np.floating]:
-        """Some rows (n, D), in the order asked for."""
-
-
-@dataclass(frozen=True, eq=False)
-class ArrayVectors:
-    """The rows of an array, memory-mapped or not.
-
-    Attributes:
-        values: (N, D).
-    """
-
-    values: NDArray[np.floating]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(N, D)."""
-        return self.values.shape[0], self.values.shape[1]
-
-    def blocks(self, n_rows: int) -> Iterator[tuple[int, NDArray[np.floating]]]:
-        """Views of the rows."""
-        for start in range(0, len(self.values), n_rows):
-            yield start, self.values[start : start + n_rows]
-
-    def take(self, rows: NDArray[np.int64]) -> NDArray[np.floating]:
-        """Copies of some rows."""
-        return self.values[rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +78,7 @@ def search(
         ValidationError: a row is not finite, or zero where a cosine is asked; names it.
 
     Example:
+        >>> from masquerade.core.vectors import ArrayVectors
         >>> found = search(ArrayVectors(np.eye(3)), np.array([[2.0, 1.0, 0.0]]), k=2)
         >>> found.rows.tolist(), found.scores.round(3).tolist()
         ([[0, 1]], [[0.894, 0.447]])
@@ -143,54 +103,14 @@ def search(
             exact = run.similarities(wide, proposed)
             exact[proposed == own[part][:, None]] = -np.inf
             scores[part], rows[part] = _best(exact, proposed, k)
-            # not: <= bound; where float32 overflows the bound is no number
-            unsettled.append(part[~(scores[part, -1] > bound) & (n_proposed < n_rows)])
-        todo, rounds = np.concatenate(unsettled), rounds + 1
+            if index is None and n_proposed < n_rows:
+                # not: <= bound; where float32 overflows the bound is no number
+                unsettled.append(part[~(scores[part, -1] > bound)])
+        todo = np.concatenate(unsettled) if unsettled else todo[:0]
+        rounds += 1
         if rounds > 1:
             n_proposed = min(_WIDEN * n_proposed, n_rows)
     return Neighbours(scores, rows)
-
-
-def directions(
-    rows: NDArray[np.floating], metric: Metric, what: str, numbers: NDArray[np.int64] | int
-) -> NDArray[np.float64]:
-    """Rows (n, D) as float64; of unit length for the cosine.
-
-    Args:
-        rows: the rows.
-        metric: see `search`.
-        what: what they are, for messages.
-        numbers: their numbers, or the first one's.
-
-    Raises:
-        ValidationError: a row is not finite, or zero where a cosine is asked; names it.
-    """
-    wide = np.asarray(rows, dtype=np.float64)
-    norms = np.sqrt(np.einsum("nd,nd->n", wide, wide))
-    bad = ~np.isfinite(norms)
-    if metric == "cosine":
-        bad |= norms == 0
-    if bad.any():
-        place = int(np.argmax(bad))
-        number = numbers + place if isinstance(numbers, int) else numbers[place]
-        wanted = "a finite vector that is not zero" if metric == "cosine" else "a finite vector"
-        raise ValidationError(
-            f"{what} row {number}: expected {wanted}, got length {norms[place]}",
-            "leave that sample out, or look at the model that made it",
-        )
-    return wide / norms[:, None] if metric == "cosine" else wide
-
-
-def narrow_blocks(
-    gallery: Vectors, metric: Metric, n_rows: int
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """First row and rows (n, D) float32 as FAISS reads them: checked, unit for the cosine."""
-    for start, block in gallery.blocks(n_rows):
-        narrow = np.empty(block.shape, dtype=np.float32)
-        for first in range(0, len(block), _WIDE_ROWS):
-            part = slice(first, first + _WIDE_ROWS)
-            narrow[part] = directions(block[part], metric, "gallery", start + first)
-        yield start, narrow
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,7 +167,7 @@ class _Run:
 
     def _near_wide(self, queries: NDArray[np.float64], n: int) -> Iterator[_Near]:
         """The same in float64, by matrix products of few rows."""
-        n_rows = min(_WIDE_ROWS, max(1, self.memory_bytes // 64 // len(queries)))
+        n_rows = min(WIDE_ROWS, max(1, self.memory_bytes // 64 // len(queries)))
         for start, block in self.gallery.blocks(self.block_rows):
             for first in range(0, len(block), n_rows):
                 number = start + first

@@ -16,7 +16,8 @@ from pydantic import Field
 from .config import Config
 from .errors import UsageError
 from .faiss_setup import load_faiss, on_gpu
-from .search import MEMORY_BYTES, Metric, Neighbours, Propose, Vectors, narrow_blocks, search
+from .search import MEMORY_BYTES, Neighbours, Propose, search
+from .vectors import Metric, Vectors, narrow_blocks
 
 Kind = Literal["auto", "flat", "ivf", "hnsw", "ivfpq"]
 EXACT_PAIRS = 2 * 10**10  # auto searches exactly up to here: about ten minutes of two CPU cores

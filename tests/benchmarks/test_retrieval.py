@@ -105,8 +105,9 @@ def test_an_approximate_index_is_measured_and_declared(tmp_path: Path) -> None:
     cosines = unit.astype(np.float64) @ unit.T.astype(np.float64)
     np.fill_diagonal(cosines, -2)
     true = np.argsort(-cosines, axis=1)[:, :10]
-    from masquerade.core.search import ArrayVectors, search
+    from masquerade.core.search import search
     from masquerade.core.search_indexes import build
+    from masquerade.core.vectors import ArrayVectors
 
     settings = chosen.index.resolved(600, 600, 16, 64 << 20)
     proposer = build(ArrayVectors(values), "cosine", settings, 64 << 20)

@@ -12,7 +12,8 @@ from masquerade.core.embedding_writer import Part, write_embeddings
 from masquerade.core.embeddings import Embeddings
 from masquerade.core.errors import DataError
 from masquerade.core.frames import content_hash, read_frame
-from masquerade.core.search import ArrayVectors, search
+from masquerade.core.search import search
+from masquerade.core.vectors import ArrayVectors
 
 N, WIDTH = 700, 6
 KEYS = [f"p{i % 9}/bild-ü{i}" for i in range(N)]
@@ -167,6 +168,23 @@ def test_a_truncated_file_is_named(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(DataError, match="is no readable Parquet file"):
         Embeddings(path)
+
+
+def test_damaged_bytes_are_refused_or_read_and_never_anything_else(path: Path) -> None:
+    whole, random = path.read_bytes(), np.random.default_rng(5)
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for place in random.integers(len(whole) - 2000, len(whole), 3):  # the footer
+            damaged[place] = random.integers(0, 256)
+        path.write_bytes(bytes(damaged))
+        try:
+            file = Embeddings(path)
+            file.content_hash()
+            file.identities()
+        except DataError:
+            refused += 1
+    assert 50 < refused < 150
 
 
 def test_parts_of_different_widths_leave_nothing_behind(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from masquerade.core.errors import DataError, ValidationError
-from masquerade.core.search import ArrayVectors, Neighbours, search
+from masquerade.core.search import Neighbours, search
+from masquerade.core.vectors import ArrayVectors
 
 
 def similarities(gallery: np.ndarray, queries: np.ndarray, metric: str) -> np.ndarray:

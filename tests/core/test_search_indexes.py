@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from masquerade.core.errors import UsageError
-from masquerade.core.search import ArrayVectors, search
+from masquerade.core.search import search
 from masquerade.core.search_indexes import IndexSettings, agreement, build, sample_of
+from masquerade.core.vectors import ArrayVectors
 
 N, WIDTH, M, K = 10_000, 16, 60, 10
 

@@ -90,7 +90,8 @@ def rows_of(n: int, seed: int, people: int) -> np.ndarray:
 
 
 def search_ours(folder: Path) -> np.ndarray:
-    from masquerade.core.search import ArrayVectors, search
+    from masquerade.core.search import search
+    from masquerade.core.vectors import ArrayVectors
 
     return search(ArrayVectors(np.load(folder / "g.npy")), np.load(folder / "q.npy"), K).rows
 

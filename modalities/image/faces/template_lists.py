@@ -14,6 +14,7 @@ The pictures lie in `loose_crop` beside `meta`, or in the folder itself.
 # K pictures, R rows of the list, T templates.
 
 import hashlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -260,8 +261,6 @@ def _tables(
         n_rows: of a part; None = all at once.
         dtype: of all columns.
     """
-    import pandas as pd
-
     how: dict[str, Any] = {"dtype": dtype, "keep_default_na": False, "encoding": "utf-8"}
     if path.suffix == ".txt":
         how |= {"sep": r"\s+", "header": None, "names": list(names), "index_col": False}
@@ -269,14 +268,31 @@ def _tables(
         how |= {"header": 0, "names": list(names), "usecols": range(len(names))}
     else:
         how |= {"sep": "\t"}
-    try:
-        read = pd.read_csv(path, chunksize=n_rows, **how)
-        for table in [read] if n_rows is None else read:
-            missing = [name for name in names if name not in table]
-            if missing:
-                raise DataError(f"{path} has no column '{missing[0]}'", f"it has {list(table)}")
-            if (table[list(names)] == "").any(axis=None) or table.isna().any(axis=None):
-                raise DataError(f"{path}: expected {len(names)} columns in every line")
-            yield table
-    except (OSError, ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path} is no readable list: {error}", "restore the file") from error
+    for table in _read(path, {"chunksize": n_rows, **how}):
+        missing = [name for name in names if name not in table]
+        if missing:
+            raise DataError(f"{path} has no column '{missing[0]}'", f"it has {list(table)}")
+        if (table[list(names)] == "").any(axis=None) or table.isna().any(axis=None):
+            raise DataError(f"{path}: expected {len(names)} columns in every line")
+        yield table
+
+
+def _read(path: Path, how: dict[str, Any]) -> Iterator["DataFrame"]:
+    """Pandas' tables; whatever it complains of is an error that names the file."""
+    import pandas as pd
+
+    parts: Any = None
+    while True:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)  # lines of more columns
+                if parts is None:
+                    read = pd.read_csv(path, **how)
+                    parts = iter([read] if isinstance(read, pd.DataFrame) else read)
+                table = next(parts, None)
+        except (OSError, ValueError, OverflowError, pd.errors.ParserWarning) as error:
+            reason = " ".join(str(error).split())
+            raise DataError(f"{path} is no readable list: {reason}", "restore the file") from error
+        if table is None:
+            return
+        yield table

@@ -113,6 +113,8 @@ def test_hash_follows_lists_and_not_their_place(tmp_path: Path) -> None:
         ("ijbc_template_pair_label.txt", "7 20 0", "7 20 2", "pair 2: expected 0 or 1, got '2'"),
         ("ijbc_template_pair_label.txt", "7 20 0", "7 20", "is no readable list"),
         ("ijbc_template_pair_label.txt", "7 20 0", "7 x 0", "is no readable list"),
+        ("ijbc_template_pair_label.txt", "7 20 0", "7 20 0 1", "is no readable list: Error token"),
+        ("ijbc_template_pair_label.txt", "7 20 0", f"7 {10**30} 0", "is no readable list"),
         ("ijbc_1N_gallery_G1.csv", "7,1,x", "8,1,x", "template '8' has no picture"),
         ("ijbc_1N_gallery_G2.csv", "20,2", "7,2", "each template of the gallery once"),
     ],
