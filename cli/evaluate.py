@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 @click.argument("benchmark")
 @click.option("--subject", required=True,
               help="A run folder, a weights file, random:METHOD, raw, pca or chance; of aligned "
-              "faces also face-api, pca-lda, dlib or onnx:FILE.")  # fmt: skip
+              "faces also face-api, pca-lda, dlib or onnx:FILE; or a .parquet of "
+              "`masquerade embed`.")  # fmt: skip
 @click.option("--data", default="photos", show_default=True,
               help="A catalogue name, or a path with a train and a test split.")  # fmt: skip
-@click.option("--train", help="The train split, where --data does not hold both.")
-@click.option("--test", help="The test split, likewise.")
+@click.option(
+    "--train", help="The train split (of a search: the gallery), where --data does not hold both."
+)
+@click.option("--test", help="The test split (of a search: the queries), likewise.")
 @click.option("--results", default="results", show_default=True, type=click.Path(path_type=Path),
               help="The folder of records and predictions.")  # fmt: skip
 @click.option("--no-baselines", is_flag=True, help="Score the subject alone.")

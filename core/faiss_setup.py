@@ -4,6 +4,7 @@ Both bring an OpenMP runtime. Loaded in one order everywhere, and never left wit
 than torch uses, they share a process; `masquerade doctor` tries both orders on the machine.
 """
 
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from .errors import MasqueradeError
 
-_GPU_NEIGHBOURS = 2048  # the most that faiss finds on a GPU
+GPU_NEIGHBOURS = 2048  # the most that faiss finds on a GPU
 
 
 def load_faiss() -> ModuleType:
@@ -35,6 +36,7 @@ def load_faiss() -> ModuleType:
     return module
 
 
+@cache
 def gpu_resources() -> Any:  # noqa: ANN401 - faiss has no types
     """FAISS's handle on the GPUs; None where the installed faiss or the machine has none."""
     faiss = load_faiss()
@@ -70,7 +72,7 @@ def knn(
     """
     faiss = load_faiss()
     kind = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
-    resources = gpu_resources() if k <= _GPU_NEIGHBOURS else None
+    resources = gpu_resources() if k <= GPU_NEIGHBOURS else None
     if resources is None:
         scores, rows = faiss.knn(queries, base, k, metric=kind)
     else:

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from .config import Config
 from .errors import UsageError
-from .faiss_setup import load_faiss, on_gpu
+from .faiss_setup import GPU_NEIGHBOURS, gpu_resources, load_faiss, on_gpu
 from .search import MEMORY_BYTES, Neighbours, Propose, search
 from .vectors import Metric, Vectors, narrow_blocks
 
@@ -110,6 +110,7 @@ def build(
     faiss = load_faiss()
     width = gallery.shape[1]
     index = faiss.index_factory(width, _factory(settings), _faiss_metric(faiss, metric))
+    most = gallery.shape[0]
     if settings.kind == "hnsw":
         index.hnsw.efConstruction = _BUILDING_BREADTH
         index.hnsw.efSearch = settings.breadth
@@ -119,9 +120,10 @@ def build(
             index.do_polysemous_training = False  # for Hamming distances, which nobody asks for
         index.train(_training_rows(gallery, metric, settings, memory_bytes))
         index = on_gpu(index)
+        most = most if gpu_resources() is None else GPU_NEIGHBOURS
     for _, block in narrow_blocks(gallery, metric, _rows_in(memory_bytes // 2, width)):
         index.add(block)
-    return _Proposer(index)
+    return _Proposer(index, most)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,10 +131,11 @@ class _Proposer:
     """A filled index as `search` asks it."""
 
     index: Any
+    most: int
 
     def __call__(self, queries: NDArray[np.float32], n: int) -> NDArray[np.int64]:
-        """(M, n) rows, -1 where it knows no more."""
-        rows: NDArray[np.int64] = self.index.search(queries, n)[1]
+        """(M, n) rows, fewer where the index gives fewer; -1 where it knows no more."""
+        rows: NDArray[np.int64] = self.index.search(queries, min(n, self.most))[1]
         return rows
 
 

@@ -1,6 +1,6 @@
 """Times the protocol of 6,000 pairs against the plain loop over folds and thresholds.
 
-    python -m tests.performance.face_verification [--pairs 6000] [--width 512] [--rounds 3]
+    python tests/performance/face_verification.py [--pairs 6000] [--width 512] [--rounds 3]
 
 The plain way is that of the field's evaluation scripts: for each of ten folds and each threshold,
 all pairs of the other folds are judged anew by NumPy (400 thresholds for the accuracy, 4,000 for
