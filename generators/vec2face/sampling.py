@@ -146,7 +146,7 @@ def _rounded(root: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def read_centres(path: Path) -> NDArray[np.float32]:
-    """Raw class centres (n, d) of an .npy file, or of features that `masquerade embed` wrote.
+    """Raw vectors (n, d), of identities or classes: an .npy file, or what `masquerade embed` wrote.
 
     In a Parquet file the folder of a picture's key is its identity; a centre is the mean of the
     raw features, and centres come in the order of the sorted keys.
@@ -164,19 +164,19 @@ def read_centres(path: Path) -> NDArray[np.float32]:
         centres = _centres_of_features(path)
     else:
         raise DataError(
-            f"class centres {path}: expected a .npy or .parquet file",
+            f"{path}: expected a .npy or .parquet file",
             "`masquerade embed SUBJECT --data FACES --out FILE.parquet` makes one",
         )
     if centres.ndim != 2 or centres.dtype.kind != "f":
         raise DataError(
-            f"class centres {path}: expected a table (identities, width) of floating point, "
+            f"{path}: expected a table (identities, width) of floating point, "
             f"got {centres.dtype} of shape {centres.shape}"
         )
     finite = np.isfinite(centres).all(axis=1)
     if not finite.all():
         row = int(np.flatnonzero(~finite)[0])
         raise DataError(
-            f"class centres {path}: row {row} holds {_not_finite(centres[row])}, expected finite "
+            f"{path}: row {row} holds {_not_finite(centres[row])}, expected finite "
             f"numbers ({int((~finite).sum())} such rows of {len(centres)})",
             "leave these identities out",
         )
@@ -194,13 +194,13 @@ def _centres_of_features(path: Path) -> NDArray[np.float32]:
     table = read_frame(path)
     if not {"key", "feature"} <= set(table.columns):
         raise DataError(
-            f"class centres {path}: expected the columns key and feature, "
+            f"{path}: expected the columns key and feature, "
             f"got {', '.join(map(str, table.columns))}"
         )
     table = table.sort_values("key", kind="stable")
     widths = {len(value) for value in table["feature"]}
     if len(widths) != 1:
-        raise DataError(f"class centres {path}: expected features of one width, got {len(widths)}")
+        raise DataError(f"{path}: expected features of one width, got {len(widths)}")
     return folder_centres(table["key"].tolist(), np.stack(table["feature"].tolist()))
 
 

@@ -6,7 +6,7 @@ that starts from nothing follows the noise. What the regression draws of a vecto
 without noise, for any vector; nothing of it stays in the weights.
 """
 
-# n training pictures, B vectors, d their width, S side of the pictures taught.
+# n training pictures, B vectors, d their width, S side of the pictures taught, P = 3 x S x S.
 
 import torch
 from pydantic import Field
@@ -18,7 +18,6 @@ from ...core.draws import Draws
 from ...core.errors import UsageError
 from ...core.perceptual import ssim
 from .config import N_ROWS
-from .perturbation import perturbed
 
 _JITTER = 1e-6  # keeps the second moments positive definite where there are few vectors
 _MOST = 20_000  # pictures: the kernel matrix is solved in memory
@@ -32,9 +31,11 @@ class TeacherSettings(Config):
             unless `weights.teacher` asks for it.
         width: squared width of the Gaussian kernel, in units of the vectors' mean squared norm.
         ridge: added to the diagonal of the kernel matrix.
-        variation: how far the mask draw moves the vector that is taught, 1 = as far as the pictures
-            of one real person lie apart. Without it nothing asks for any difference between two
-            mask draws, and in few steps there is none.
+        variation: how far the mask draw moves the picture that is taught, 1 = as far as pictures of
+            one real person differ from their mean, in light, colour and pose. Without it nothing
+            asks for any difference between two mask draws, and in few steps there is none.
+        contrast: of what is taught around the mean picture. A regression shrinks people towards
+            that mean; a little more than 1 costs no squared error and leaves them further apart.
         ssim: weight of 1 − SSIM beside the squared error, which sees little of what tells people
             apart: most of it is brightness and background.
     """
@@ -42,7 +43,8 @@ class TeacherSettings(Config):
     share: float = Field(default=0.0, ge=0, le=1)
     width: float = Field(default=1.0, gt=0)
     ridge: float = Field(default=3.0, gt=0)
-    variation: float = Field(default=0.4, ge=0)
+    variation: float = Field(default=0.15, ge=0)
+    contrast: float = Field(default=1.0, gt=0)
     ssim: float = Field(default=0.2, ge=0)
 
 
@@ -82,39 +84,41 @@ class Teacher:
         self.vectors = vectors.float()
         self._norms = self.vectors.norm(dim=1)
         self._spread = _root(vectors)
-        self._of_rows = self._moves(settings.variation, identities)
         self._width = 2 * settings.width * float(vectors.double().square().sum(1).mean())
         self._shape = pictures.shape[1:]
         flat = pictures.flatten(1)
         self._mean = flat.mean(0)
         matrix = self._kernel(vectors.double(), vectors.double())
         matrix.diagonal().add_(settings.ridge)
-        self._dual = torch.linalg.solve(matrix, (flat - self._mean).double()).float()
+        explained = settings.contrast * torch.linalg.solve(matrix, (flat - self._mean).double())
+        self._dual = explained.float()
+        self._of_rows = self._moves(flat, settings.variation, identities)
 
     def _kernel(self, a: Tensor, b: Tensor) -> Tensor:
         return torch.exp(-(torch.cdist(a, b) ** 2) / self._width)
 
-    def _moves(self, variation: float, identities: Tensor | None) -> Tensor | None:
-        """(49, d): where each hidden row moves the vector."""
+    def _moves(self, flat: Tensor, variation: float, identities: Tensor | None) -> Tensor | None:
+        """(49, P): how each hidden row moves the picture. Gaussian mixtures of how real pictures
+        of a person differ from their mean, so light and pose move as they do there.
+        """  # noqa: D205
         if not variation:
             return None
-        apart = _from_own_mean(self.vectors, identities)
+        apart = _from_own_mean(flat, identities)
         if apart is None:
             raise UsageError(
                 f"teacher.variation {variation:g} needs two pictures of some person, and there are "
                 "none",
                 "add --set teacher.variation=0, or data with several pictures a person",
             )
-        rows = Draws(0, torch.arange(N_ROWS), stream="teacher").normal(self.vectors.shape[1])
-        return variation * rows.to(self.vectors.device) @ _root(apart).T
+        rows = Draws(0, torch.arange(N_ROWS), stream="teacher").normal(len(apart))
+        return variation / len(apart) ** 0.5 * rows.to(flat.device) @ apart
 
     def __call__(self, vectors: Tensor, hidden: Tensor | None = None) -> Tensor:
         """The pictures (B, 3, S, S) of vectors (B, d), moved as the hidden rows (B, 49) say."""
         with torch.no_grad(), torch.autocast(vectors.device.type, enabled=False):
-            asked = vectors.float()
+            flat = self._kernel(vectors.float(), self.vectors) @ self._dual + self._mean
             if hidden is not None and self._of_rows is not None:
-                asked = perturbed(asked, _pattern(hidden) @ self._of_rows)
-            flat = self._kernel(asked, self.vectors) @ self._dual + self._mean
+                flat = flat + _pattern(hidden) @ self._of_rows
         return flat.unflatten(1, self._shape)
 
     def some(self, draws: Draws) -> Tensor:
@@ -134,15 +138,15 @@ def _root(vectors: Tensor) -> Tensor:
     return torch.linalg.cholesky(moments).float()
 
 
-def _from_own_mean(vectors: Tensor, identities: Tensor | None) -> Tensor | None:
-    """(m, d) vectors minus the mean of their person, of people with several; None if nobody has."""
+def _from_own_mean(flat: Tensor, identities: Tensor | None) -> Tensor | None:
+    """(m, P) pictures minus their person's mean, of people with several; None if nobody has."""
     if identities is None:
         return None
     _, person, count = identities.unique(return_inverse=True, return_counts=True)
-    sums = vectors.new_zeros(len(count), vectors.shape[1]).index_add_(0, person, vectors)
+    sums = flat.new_zeros(len(count), flat.shape[1]).index_add_(0, person, flat)
     several = count[person] > 1
     own = (sums / count[:, None])[person]
-    return (vectors - own)[several] if bool(several.any()) else None
+    return (flat - own)[several] if bool(several.any()) else None
 
 
 def _pattern(hidden: Tensor) -> Tensor:

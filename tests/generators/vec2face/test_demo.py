@@ -52,7 +52,7 @@ def test_mask_draws_vary_a_picture_less_than_another_person_does(generator, vect
     one, other = drawn(generator, vectors, 0), drawn(generator, vectors, 1)
     mask = float((one - other).square().mean().sqrt())
     person = float((one - one.roll(1, 0)).square().mean().sqrt())
-    assert 0.015 < mask < person / 2
+    assert 0.035 < mask < person / 2
 
 
 def test_a_data_set_needs_no_other_weights(tmp_path):

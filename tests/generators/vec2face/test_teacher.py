@@ -77,28 +77,44 @@ def test_fresh_vectors_have_the_moments_and_norms_of_the_training_ones():
     assert torch.cdist(fresh, vectors).min() > 0  # nobody's
 
 
+PEOPLE = torch.arange(40) % 20
+
+
 @pytest.fixture
-def varied():
-    """A teacher of 20 people, two pictures each, who differ from their mean in the first value."""
+def faces_of_20():
+    """20 people of unequal brightness, two pictures each, which differ in the upper half only."""
     draws = Draws(1, torch.arange(20))
-    people, own = draws.normal(4), 0.3 * draws.fork("own").normal()
-    apart = torch.zeros(20, 4)
-    apart[:, 0] = own
-    vectors = torch.cat([people + apart, people - apart])
-    pictures = vectors[:, :3, None, None].expand(40, 3, 2, 2).contiguous()
-    return Teacher(vectors, pictures, TeacherSettings(ridge=1e-3), torch.arange(20).repeat(2))
+    vectors = draws.normal(4).repeat(2, 1)
+    apart = torch.zeros(40, 3, 4, 4)
+    apart[:, :, :2] = 0.3 * draws.fork("own").normal()[:, None, None, None].repeat(2, 1, 1, 1)
+    apart[20:] *= -1
+    return vectors, vectors[:, :3, None, None] + apart, apart
 
 
-def test_what_is_taught_differs_by_mask_in_the_direction_of_real_differences(varied):
-    vector = torch.ones(1, 4)
-    hidden = Draws(0, torch.arange(64)).uniform(49) < 0.3
-    taught = varied(vector.expand(64, 4), hidden)[:, :, 0, 0]
-    assert taught[:, 0].std() > 0.05
-    assert taught[:, 0].std() > 2 * taught[:, 1:].std(0).max()  # the norm stays
-    assert torch.equal(taught, varied(vector.expand(64, 4), hidden)[:, :, 0, 0])
+def test_what_is_taught_differs_by_mask_as_real_pictures_of_a_person_do(faces_of_20):
+    vectors, pictures, apart = faces_of_20
+    varied = Teacher(vectors, pictures, TeacherSettings(variation=0.5), PEOPLE)
+    hidden = Draws(0, torch.arange(4000)).uniform(49) < 0.3
+    taught = varied(torch.ones(4000, 4), hidden)
+    assert taught[:, :, 2:].std(0).max() < 1e-5  # nobody's pictures differ there
+    upper = taught[:, 0, 0, 0]
+    # 49 Gaussian rows mixed: half the real deviation, give or take 1 / sqrt(2 * 49) three times
+    assert float(upper.std() / apart[:, 0, 0, 0].std()) == pytest.approx(0.5, rel=0.3)
+    assert torch.equal(taught[:9], varied(torch.ones(9, 4), hidden[:9]))
 
 
-def test_a_mask_of_all_or_no_rows_moves_nothing(varied):
+def test_contrast_stretches_what_is_taught_around_the_mean_picture(faces_of_20):
+    vectors, pictures, _ = faces_of_20
+    plain, more = (
+        Teacher(vectors, pictures, TeacherSettings(variation=0, contrast=c)) for c in (1.0, 1.3)
+    )
+    mean, asked = pictures.mean(0), torch.ones(2, 4)
+    assert torch.allclose(more(asked) - mean, 1.3 * (plain(asked) - mean), atol=1e-5)
+
+
+def test_a_mask_of_all_or_no_rows_moves_nothing(faces_of_20):
+    vectors, pictures, _ = faces_of_20
+    varied = Teacher(vectors, pictures, TeacherSettings(), PEOPLE)
     vector = torch.ones(2, 4)
     hidden = torch.stack([torch.ones(49), torch.zeros(49)]).bool()
     assert torch.allclose(varied(vector, hidden), varied(vector), atol=1e-5)
