@@ -18,9 +18,15 @@ _PUBLIC = {
     "Method": "core.method",
     "Record": "core.records",
     "MasqueradeError": "core.errors",
-    "load_method": "methods.weights",
     "method": "methods.registry",
     "modality": "modalities.registry",
+    # what the command line does, under the same names
+    "pretrain": "methods.call",
+    "load": "methods.call",
+    "embed": "benchmarks.call",
+    "evaluate": "benchmarks.call",
+    "synthesize": "generators.call",
+    "board": "leaderboards.call",
 }
 
 __all__ = [
@@ -34,9 +40,14 @@ __all__ = [
     "StepOutput",
     "Tokens",
     "__version__",
-    "load_method",
+    "board",
+    "embed",
+    "evaluate",
+    "load",
     "method",
     "modality",
+    "pretrain",
+    "synthesize",
 ]
 
 

@@ -65,6 +65,11 @@ setup(
             "recipes/*.toml",
             "modalities/image/faces/weights/*",
             "generators/vec2face/weights/*",
+            "leaderboards/templates/*",
+            "leaderboards/*.toml",
+            "leaderboards/boards/*.toml",
+            "leaderboards/references/*.toml",
+            "benchmarks/*.toml",
         ]
     },
     install_requires=BASE,

@@ -8,6 +8,8 @@ from .opening import open_subject
 from .protocol import Benchmark, Data, Result
 from .subjects import ModelSubject, Subject
 
+BASELINE_KINDS = ("chance", "random", "raw", "pca")
+
 
 def baselines_of(protocol: Benchmark, subject: Subject, seed: int = 0) -> list[Subject]:
     """The baseline subjects of a scored one: same input, same settings, no training.
@@ -39,18 +41,22 @@ def run_with_baselines(
     seed: int = 0,
     baselines: bool = True,
 ) -> Iterator[Result]:
-    """The subject's result first, then those of its baselines, each as soon as it is there."""
-    yield protocol.run(subject, data, settings)
+    """The subject's result first, then those that stand beside it, each as soon as it is there."""
+    if hasattr(protocol, "resolved"):
+        settings = protocol.resolved(subject, data, settings)
+    others: list[Subject] = []
     if baselines:
-        for other in baselines_of(protocol, subject, seed):
-            yield protocol.run(other, data, settings)
+        own = getattr(protocol, "beside", None)
+        others = own(subject, data, settings) if own else baselines_of(protocol, subject, seed)
+    for one in (subject, *others):
+        yield protocol.run(one, data, settings)
 
 
 def alarms(records: list[Record]) -> list[str]:
     """A sentence for each baseline that the first record does not beat.
 
     Args:
-        records: the subject's, then its baselines'.
+        records: the subject's, then those of its baselines and of others beside it.
     """
     subject = records[0]
     metric = subject.claim.main_metric
@@ -59,5 +65,6 @@ def alarms(records: list[Record]) -> list[str]:
         f"{subject.claim.subject.name} is not above its baseline {other.claim.subject.name}: "
         f"{metric} {subject.main.value:.4f} against {other.main.value:.4f}"
         for other in records[1:]
-        if sign * (subject.main.value - other.main.value) <= 0
+        if other.claim.subject.kind in BASELINE_KINDS
+        and sign * (subject.main.value - other.main.value) <= 0
     ]

@@ -1,6 +1,6 @@
 """What the protocols that predict classes share: the constant guess, the table, the score."""
 
-# S seeds, N test items.
+# S seeds, N test items, C classes.
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -10,12 +10,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import DataError, ValidationError
 from ..core.metrics.classification import correct
-from ..core.metrics.intervals import (
-    MIN_BOOTSTRAP_ITEMS,
-    MIN_OUTCOMES,
-    bootstrap_interval,
-    proportion_interval,
-)
+from ..core.metrics.intervals import class_mean_interval, proportion_interval
 from ..core.records import Metric
 from .features import Features
 
@@ -25,6 +20,7 @@ if TYPE_CHECKING:
     from .protocol import TaskData
     from .subjects import Subject
 
+TOP = 5  # the label's place among the scores that still counts as a hit
 # (train, test values, seed) → (N,) classes: a classifier never sees the test labels
 Classifier = Callable[[Features, NDArray[np.float32], int], NDArray[np.int64]]
 
@@ -57,6 +53,28 @@ def majority(train: Features, test: NDArray[np.float32], _seed: int) -> NDArray[
     return np.full(len(test), np.bincount(train.classes_of).argmax(), dtype=np.int64)
 
 
+def frequency_scores(train: Features, n: int) -> NDArray[np.float64]:
+    """(N, C) the constant scores: how often a class occurs in train."""
+    counts = np.bincount(train.classes_of, minlength=len(train.classes)).astype(np.float64)
+    return np.tile(counts, (n, 1))
+
+
+def label_ranks(scores: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of each item's own class among its scores, 1 = best; ties go to lower classes.
+
+    Args:
+        scores: (N, C).
+        labels: (N,).
+
+    Example:
+        >>> label_ranks(np.array([[0.1, 0.7, 0.2], [0.5, 0.5, 0.0]]), np.array([2, 1])).tolist()
+        [2, 2]
+    """
+    own = np.take_along_axis(scores, labels[:, None], axis=1)
+    lower = np.arange(scores.shape[1])[None, :] < labels[:, None]
+    return 1 + ((scores > own) | ((scores == own) & lower)).sum(axis=1)
+
+
 def classifier_for(subject: "Subject", classifier: Classifier) -> Classifier:
     """The protocol's classifier, or the constant guess for the subject `chance`."""
     return majority if subject.kind == "chance" else classifier
@@ -68,6 +86,17 @@ def prediction_rows(test: Features, predicted: NDArray[np.int64], **columns: int
 
     rows = pd.DataFrame({"key": test.keys, "label": test.classes_of, "predicted": predicted})
     return rows.assign(**columns)
+
+
+def scored_rows(test: Features, scores: NDArray[np.floating], **columns: int) -> "DataFrame":
+    """As `prediction_rows`, of (N, C) scores; with the label's `rank` where there are many classes.
+
+    With five classes or fewer the label is among the first five whatever the scores are.
+    """
+    rows = prediction_rows(test, scores.argmax(axis=1).astype(np.int64), **columns)
+    if scores.shape[1] <= TOP:
+        return rows
+    return rows.assign(rank=label_ranks(scores, test.classes_of))
 
 
 def hits(predictions: "DataFrame") -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -93,34 +122,34 @@ def accuracy_metrics(predictions: "DataFrame") -> Mapping[str, Metric]:
     """Accuracy and mean class accuracy over items, each the mean over seeds.
 
     The interval is over test items, of their share of right seeds: what another test set of the
-    same size would change. `parts` holds the value of each seed.
+    same size would change. `parts` holds the value of each seed. Where the predictions have the
+    labels' ranks, `top_5_accuracy` is the share of ranks up to 5.
     """
     table, labels = hits(predictions)
     items = table.mean(axis=0)
-    interval, method = proportion_interval(items)
     per_class = [table[:, labels == label].mean(axis=1) for label in np.unique(labels)]
     balanced = np.mean(per_class, axis=0)
-    balanced_interval = _balanced_interval(items, labels)
+    of_classes, how = class_mean_interval(items, labels) or (None, None)
+    more: dict[str, Metric] = {}
+    if "rank" in predictions:
+        groups = predictions.groupby("seed", sort=True)
+        near = np.stack([rows["rank"].to_numpy() <= TOP for _, rows in groups])
+        more[f"top_{TOP}_accuracy"] = _share(near.astype(np.float64))
     return {
-        "accuracy": Metric(
-            value=float(items.mean()), unit="fraction", direction="higher", n=len(items),
-            interval=interval, interval_method=method, parts=tuple(table.mean(axis=1).tolist()),
-        ),
+        "accuracy": _share(table),
         "mean_class_accuracy": Metric(
             value=float(balanced.mean()), unit="fraction", direction="higher", n=len(items),
-            interval=balanced_interval,
-            interval_method=None if balanced_interval is None else "bootstrap",
-            parts=tuple(balanced.tolist()),
+            interval=of_classes, interval_method=how, parts=tuple(balanced.tolist()),
         ),
+        **more,
     }  # fmt: skip
 
 
-def _balanced_interval(
-    items: NDArray[np.float64], labels: NDArray[np.int64]
-) -> tuple[float, float] | None:
-    """The bootstrap within classes, or None where it would be too narrow (or have no width)."""
-    n_right = items.sum()
-    if len(items) < MIN_BOOTSTRAP_ITEMS or min(n_right, len(items) - n_right) < MIN_OUTCOMES:
-        return None
-    low, high = bootstrap_interval(items, strata=labels)
-    return (low, high) if low < high else None
+def _share(table: NDArray[np.float64]) -> Metric:
+    """The mean of (S, N) hits, its interval over items."""
+    items = table.mean(axis=0)
+    interval, method = proportion_interval(items)
+    return Metric(
+        value=float(items.mean()), unit="fraction", direction="higher", n=len(items),
+        interval=interval, interval_method=method, parts=tuple(table.mean(axis=1).tolist()),
+    )  # fmt: skip

@@ -33,12 +33,20 @@ class Written:
     """What a file of embeddings holds.
 
     Attributes:
+        subject_hash: of what made it.
         width: D.
         norms: (N,) float64, of each row.
     """
 
+    subject_hash: str
     width: int
     norms: NDArray[np.float64]
+
+    @property
+    def norm_quartiles(self) -> tuple[float, float, float]:
+        """The quartiles of the norms."""
+        low, middle, high = (float(value) for value in np.percentile(self.norms, (25, 50, 75)))
+        return low, middle, high
 
 
 def embed_to_file(subject: Subject, source: Source, out: Path) -> Written:
@@ -72,7 +80,7 @@ def embed_to_file(subject: Subject, source: Source, out: Path) -> Written:
         "training_data": list(subject.training_data), "preprocessing": dict(subject.preprocessing),
         "data": Path(source.name).name, "classes": list(source.classes),
     })  # fmt: skip
-    return Written(width, np.concatenate(norms))
+    return Written(subject.hash, width, np.concatenate(norms))
 
 
 class Slice(Source):

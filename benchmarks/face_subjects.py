@@ -17,7 +17,7 @@ from ..modalities.image.faces.aligned import declared_template
 from ..modalities.image.faces.pictures import Mirrored
 from ..modalities.image.faces.templates import ARCFACE_112, template
 from .features import Features, extract
-from .subjects import Extraction, Kind, Subject
+from .subjects import Extraction, Kind, Subject, n_parameters
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,6 +83,8 @@ class EmbedderSubject(Subject):
         adapter = Image(chips(said or ARCFACE_112, own).config)
         super().__init__(embedder.name, embedder.hash, adapter, extraction, embedder.training_data)
         self.embedder = embedder
+        size = n_parameters(embedder)  # none of those that run outside torch
+        self.facts = {"method": embedder.name} | ({"parameters": size} if size else {})
         self._said: str | None = said
         self._own = own
 

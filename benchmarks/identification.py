@@ -27,9 +27,8 @@ from pydantic import Field
 from ..core.config import Config
 from ..core.errors import DataError
 from ..core.hashing import sample_id
-from ..core.metrics.group_intervals import grouped_interval
-from ..core.metrics.identification import identified, open_set
-from ..core.metrics.intervals import exact_interval
+from ..core.metrics.identification import identified, open_set, open_set_interval
+from ..core.metrics.intervals import exact_interval, proportion_interval
 from ..core.metrics.verification import MIN_ACCEPTED, supports
 from ..core.records import Metric, Record
 from ..core.search import search
@@ -41,6 +40,7 @@ from .template_data import TemplateSearch, open_templates
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from ..core.metrics.intervals import Interval, Method
     from .subjects import Extraction, Subject
 
 SLUG = "identification"
@@ -55,7 +55,7 @@ IDENTITY = Identity(
         "benchmarks/identification.py", "benchmarks/galleries.py", "benchmarks/template_data.py",
         "core/metrics/templates.py", "modalities/image/faces/template_lists.py",
         "core/metrics/identification.py", "core/metrics/verification.py",
-        "core/metrics/group_intervals.py", "core/search.py", "core/vectors.py",
+        "core/search.py", "core/vectors.py",
     ),
 )  # fmt: skip
 RANKS = (1, 5, 10)
@@ -138,11 +138,17 @@ def run(subject: "Subject", data: GalleryTask | TemplateSearch, settings: Settin
 def score(predictions: "DataFrame") -> Mapping[str, Metric]:
     """All metrics of stored searches; intervals are over the mated probes' identities."""
     probes = _Probes.of(predictions)
-    metrics = {f"rank_{k}": _metric(identified(probes.rank, k), probes.groups) for k in RANKS}
+    metrics = {}
+    for k in RANKS:
+        hits = identified(probes.rank, k)
+        metrics[f"rank_{k}"] = _metric(hits, probes, proportion_interval(hits, probes.groups))
     for name, fpir in FPIRS.items():
         if supports(fpir, len(probes.strangers)):
-            found = open_set(probes.rank, probes.score, probes.strangers, fpir)
-            metrics[f"tpir_at_fpir_{name}"] = _metric(found.accepted, probes.groups)
+            made = open_set_interval(
+                probes.rank, probes.score, probes.strangers, fpir,
+                owner=probes.groups, stranger_owner=probes.strange,
+            )  # fmt: skip
+            metrics[f"tpir_at_fpir_{name}"] = _metric(_open(probes, fpir).accepted, probes, made)
     return metrics
 
 
@@ -180,12 +186,13 @@ class _Roles:
 
 @dataclass(frozen=True, eq=False)
 class _Probes:
-    """The columns of stored predictions: of mated probes rank, score and group; of others score."""
+    """The columns of stored predictions: rank, score and group of mated probes; of others two."""
 
     rank: NDArray[np.int64]
     score: NDArray[np.float64]
     groups: NDArray[np.int64]
     strangers: NDArray[np.float64]
+    strange: NDArray[np.int64]
 
     @classmethod
     def of(cls, frame: "DataFrame") -> "_Probes":
@@ -193,8 +200,11 @@ class _Probes:
 
         mated = frame["mated"].to_numpy(bool)
         scores = frame["score"].to_numpy(np.float64)
-        groups, _ = pd.factorize(frame["identity"][mated], sort=True)
-        return cls(frame["rank"].to_numpy(np.int64)[mated], scores[mated], groups, scores[~mated])
+        ranks = frame["rank"].to_numpy(np.int64)[mated]
+        groups, strange = (
+            pd.factorize(frame["identity"][kind], sort=True)[0] for kind in (mated, ~mated)
+        )
+        return cls(ranks, scores[mated], groups, scores[~mated], strange)
 
 
 def _given(gallery: Labelled, probes: Labelled) -> _Roles:
@@ -290,9 +300,10 @@ def _unranked(probes: _Probes, fpir: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _metric(values: NDArray[np.float64], groups: NDArray[np.int64]) -> Metric:
-    interval, method = grouped_interval(values, groups)
+def _metric(
+    values: NDArray[np.float64], probes: _Probes, made: "tuple[Interval, Method]"
+) -> Metric:
     return Metric(
         value=float(values.mean()), unit="fraction", direction="higher",
-        n=int(groups.max()) + 1, n_of="groups", interval=interval, interval_method=method,
+        n=int(probes.groups.max()) + 1, n_of="groups", interval=made[0], interval_method=made[1],
     )  # fmt: skip

@@ -96,20 +96,23 @@ class Logistic:
         weights: NDArray[np.float64] = found.x.reshape(first.shape) * scale
         return weights
 
-    def predict(
-        self, weights: NDArray[np.float64], values: NDArray[np.float32]
-    ) -> NDArray[np.int64]:
-        """The most likely class of each of (M, D) features."""
-        return self._best(weights, self._scaler(values) @ self._axes)
+    def scores(
+        self, weights: NDArray[np.float64], values: NDArray[np.float32], n_classes: int
+    ) -> NDArray[np.float64]:
+        """(M, n_classes) logits of (M, D) features; a class that train lacks has −∞."""
+        found = np.full((len(values), n_classes), -np.inf)
+        found[:, self._classes] = self._logits(weights, self._scaler(values) @ self._axes)
+        return found
 
     def predict_rows(
         self, weights: NDArray[np.float64], rows: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         """The most likely class of train rows."""
-        return self._best(weights, self._rows[rows])
+        return self._classes[self._logits(weights, self._rows[rows]).argmax(axis=1)]
 
-    def _best(self, weights: NDArray[np.float64], turned: NDArray[np.float64]) -> NDArray[np.int64]:
-        return self._classes[(turned @ weights[1:] + weights[0]).argmax(axis=1)]
+    @staticmethod
+    def _logits(weights: NDArray[np.float64], turned: NDArray[np.float64]) -> NDArray[np.float64]:
+        return turned @ weights[1:] + weights[0]
 
 
 def _principal_axes(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.config import Config, build, merge, tomllib
+from ..core.config import Config, build, merge
 from ..core.errors import UsageError, nearest
 from .protocol import Benchmark, Data, TaskData
 from .subjects import (
@@ -25,7 +25,7 @@ BUILT_IN = ("chance", "raw", "pca")
 FACES = ("face-api", "pca-lda", "dlib")
 _FORMS = (
     "a run folder, a weights file, random:METHOD[@RECIPE], raw, pca, chance, "
-    f"{', '.join(FACES)}, onnx:FILE, or a .parquet of `masquerade embed`"
+    f"{', '.join(FACES)}, onnx:FILE, insightface:PACK, or a .parquet of `masquerade embed`"
 )
 
 
@@ -42,8 +42,8 @@ def open_subject(
 
     Args:
         text: a run folder, a weights file, `random:METHOD[@RECIPE]`, `raw`, `pca`, `chance`; of
-            faces `face-api`, `pca-lda`, `dlib`, `onnx:FILE`; or embeddings that `masquerade embed`
-            wrote (`FILE.parquet`, several separated by commas).
+            faces `face-api`, `pca-lda`, `dlib`, `onnx:FILE`, `insightface:PACK`; or embeddings that
+            `masquerade embed` wrote (`FILE.parquet`, several separated by commas).
         extraction: how features are computed.
         like: the scored subject, when this one is its baseline: the input is prepared in the same
             way, and `random:METHOD` without a recipe has the same settings as its model.
@@ -64,7 +64,7 @@ def open_subject(
         return built_in[text](adapter, how)
     if name == "random" and rest:
         return _random(rest, how, like, seed, own)
-    if text in FACES or (name == "onnx" and rest):
+    if text in FACES or (name in ("onnx", "insightface") and rest):
         return _faces(text, how, own)
     if text.endswith(".parquet"):
         from .embedding_files import open_embeddings
@@ -78,6 +78,40 @@ def open_subject(
     )
 
 
+def open_scored(
+    protocol: Benchmark,
+    text: str,
+    extraction: Extraction,
+    own: Mapping[str, Any],
+    modality: str = "image",
+) -> Subject:
+    """The subject that a protocol scores: a model, or what the protocol opens itself.
+
+    Args:
+        protocol: opens its subject itself where that is a data set.
+        text: what a user names.
+        extraction: how features are computed.
+        own: the `data.` settings that are the subject's.
+        modality: of the built-in subjects: the data's.
+
+    Raises:
+        UsageError: no such subject.
+        DataError: no such data set.
+        WeightsError: the weights do not load.
+    """
+    opener = getattr(protocol, "open_subject", None)
+    if opener is None:
+        return open_subject(text, extraction, preprocessing=own, modality=modality)
+    opened: Subject = opener(text, own, extraction)
+    return opened
+
+
+def modality_of(data: Data) -> str:
+    """The modality of what a protocol is run on; faces and embeddings count as images."""
+    source = getattr(data, "train", getattr(data, "gallery", None))
+    return getattr(source, "modality", "image")
+
+
 def open_task(
     protocol: Benchmark,
     text: str,
@@ -86,6 +120,8 @@ def open_task(
     *,
     own: Mapping[str, Any],
     extraction: Extraction,
+    runs: Path,
+    judge: str | None = None,
 ) -> tuple[Data, dict[str, Any]]:
     """The data that a protocol is run on, and the `data.` settings that it leaves to the subject.
 
@@ -96,18 +132,30 @@ def open_task(
         test: the test split, likewise.
         own: the user's `data.` settings.
         extraction: how features are computed.
+        runs: the folder for trainings of a protocol that trains.
+        judge: a face net for a protocol that scores data sets; None = its default.
 
     Raises:
-        UsageError: a split is given to a protocol that has none, or as for `open_data`.
+        UsageError: a split or a judge is given to a protocol that has none, or as for `open_data`.
         DataError: there is no such data.
     """
+    if judge is not None and not getattr(protocol, "TAKES_JUDGE", False):
+        raise UsageError(f"'{protocol.SLUG}' has no judge", "leave out --judge")
     opener = getattr(protocol, "open_data", None)
     if opener is None:
         return open_data(text, train, test), dict(own)
-    splits = {} if train is None and test is None else {"train": train, "test": test}
-    if splits and not getattr(protocol, "TAKES_SPLITS", False):
-        raise UsageError(f"'{protocol.SLUG}' has no --train and --test", "name its data by --data")
-    data, rest = opener(text, own, extraction, **splits)
+    more: dict[str, Any] = {}
+    if train is not None or test is not None:
+        if not getattr(protocol, "TAKES_SPLITS", False):
+            raise UsageError(
+                f"'{protocol.SLUG}' has no --train and --test", "name its data by --data"
+            )
+        more = {"train": train, "test": test}
+    if getattr(protocol, "KEEPS_RUNS", False):
+        more["runs"] = runs
+    if judge is not None:
+        more["judge"] = judge
+    data, rest = opener(text, own, extraction, **more)
     return data, dict(rest)
 
 
@@ -157,7 +205,7 @@ def _modality(slug: str, settings: Mapping[str, Any]) -> "Modality":
 
     adapter = modality(slug)
     # raw inputs want the whole picture, small
-    whole = {"size": 32, "eval_crop": 1.0} if slug == "image" else {}
+    whole = {"size": 32, "eval_crop": 1.0} if slug in ("image", "video") else {}
     return adapter(build(adapter.Config, {**whole, **settings}, "data"))
 
 
@@ -171,19 +219,17 @@ def _faces(text: str, how: Extraction, own: Mapping[str, Any]) -> Subject:
 
 def _model(path: Path, how: Extraction, own: Mapping[str, Any]) -> Subject:
     """A run folder's or weights file's model, with the preprocessing that it was trained with."""
+    from ..core.training.run_folder import settings_of, training_data_of
     from ..methods.weights import load_method
     from ..modalities.image.faces.embedders import face_net_of
 
     if face_net_of(path) is not None:
         return _faces(str(path), how, own)
     method = load_method(path)
-    run = _run_settings(path)
-    data = {**run.get("data", {}), **own}
-    source = run.get("source", {}).get("name")
-    trained_on = (Path(source).name,) if source else ()
+    data = {**settings_of(path).get("data", {}), **own}
     adapter = _adapter(method, method.config, data)
     name = path.resolve().name if path.is_dir() else path.stem
-    return ModelSubject(name, method, adapter, how, trained_on)
+    return ModelSubject(name, method, adapter, how, training_data_of(path))
 
 
 def _adapter(
@@ -194,14 +240,6 @@ def _adapter(
     adapter = modality(method.modality)
     fitting = method.data_defaults(config)
     return adapter(build(adapter.Config, {**fitting, **data}, "data"))
-
-
-def _run_settings(path: Path) -> dict[str, Any]:
-    """The config.toml of a run folder, or of the run that a checkpoint file lies in."""
-    for folder in (path, *path.resolve().parents[:3]):
-        if (folder / "config.toml").is_file():
-            return tomllib.loads((folder / "config.toml").read_text("utf-8"))
-    return {}
 
 
 def _random(

@@ -13,6 +13,7 @@ from ..core.config import Config, build
 from ..core.errors import DataError, UsageError
 from ..core.hashing import sha256_json
 from ..core.metrics.pair_intervals import connected_groups
+from .subjects import Extraction
 
 if TYPE_CHECKING:
     from ..modalities.image.faces.detectors import Detector, Face
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..modalities.image.faces.pairs import FacePairs
 
 IDENTITIES, GROUPS = "identities", "connected groups of pictures"
+LISTS = (".bin", ".xz", ".txt", ".tsv")  # last suffixes of files that list pairs
 
 
 class PairSettings(Config):
@@ -40,20 +42,25 @@ class PairSettings(Config):
 
 
 class PairTask:
-    """Pairs of faces, aligned to any template that a subject reads.
+    """Pairs of faces, aligned once to each template that the subjects of a run read.
 
     Args:
         pairs: the list.
         detector: finds the faces of pictures that are not aligned.
-        device: where it computes.
+        extraction: where it computes, and who watches.
 
     Raises:
         DataError: the list has genuine or impostor pairs only.
     """
 
-    def __init__(self, pairs: "FacePairs", detector: str = "mtcnn", device: str = "cpu") -> None:
+    def __init__(
+        self,
+        pairs: "FacePairs",
+        detector: str = "mtcnn",
+        extraction: Extraction = Extraction(),  # noqa: B008 - it is frozen
+    ) -> None:
         pairs.check_both_kinds()
-        self.pairs, self._named, self._device = pairs, detector, device
+        self.pairs, self._named, self._extraction = pairs, detector, extraction
         self._aligned: dict[str, AlignedPairs] = {}
 
     @property
@@ -86,8 +93,10 @@ class PairTask:
 
         wanted = self.pairs.template or template
         if wanted not in self._aligned:
-            found = aligned_pairs(self.pairs, wanted, lambda: self._detector)
-            self._aligned[wanted] = found
+            self._aligned[wanted] = aligned_pairs(
+                self.pairs, wanted, lambda: self._detector,
+                self._extraction.watch(f"faces, {wanted}"),
+            )  # fmt: skip
         return self._aligned[wanted]
 
     def groups(self) -> tuple[NDArray[np.int64], str]:
@@ -109,7 +118,7 @@ class PairTask:
     def _detector(self) -> "Detector":
         from ..modalities.image.faces.detectors import open_detector
 
-        return _Remembering(open_detector(self._named, self._device))
+        return _Remembering(open_detector(self._named, self._extraction.device))
 
 
 class _Remembering:
@@ -128,7 +137,9 @@ class _Remembering:
 
 
 def open_pairs(
-    text: str, own: Mapping[str, Any], device: str = "cpu"
+    text: str,
+    own: Mapping[str, Any],
+    extraction: Extraction = Extraction(),  # noqa: B008 - it is frozen
 ) -> tuple[PairTask, dict[str, Any]]:
     """The pairs that a user names, and the `data.` settings that are not theirs.
 
@@ -136,7 +147,7 @@ def open_pairs(
         text: a pair file (.bin, .bin.xz), LFW's pairs.txt, a table (.tsv), or any source with a
             folder per person.
         own: the `data.` settings; those of `PairSettings` are taken, the others given back.
-        device: where faces are found.
+        extraction: where faces are found, and who watches.
 
     Raises:
         UsageError: a setting is wrong, or the pictures' folder declares another template.
@@ -145,7 +156,7 @@ def open_pairs(
     mine = {key: value for key, value in own.items() if key in PairSettings.model_fields}
     settings = build(PairSettings, mine, "data")
     rest = {key: value for key, value in own.items() if key not in mine}
-    return PairTask(_open(text, settings), settings.detector, device), rest
+    return PairTask(_open(text, settings), settings.detector, extraction), rest
 
 
 def _open(text: str, settings: PairSettings) -> "FacePairs":

@@ -5,7 +5,7 @@ drawn anew for each seed; then the whole train split is fitted. Test labels are 
 alone.
 """
 
-# N train samples, M test samples, D width.
+# N train samples, M test samples, D width, C classes.
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +17,7 @@ from pydantic import Field
 from ..core.config import Config
 from ..core.metrics.classification import accuracy
 from ..core.records import Metric
-from .classification import accuracy_metrics, classifier_for, prediction_rows, split_features
+from .classification import accuracy_metrics, frequency_scores, scored_rows, split_features
 from .features import Features
 from .logistic import Logistic, stratified_split
 from .protocol import Identity, Result, Stopwatch, TaskData, make_result
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .subjects import Subject
 
 SLUG = "probe"
-VERSION = "1.0.0"
+VERSION = "1.1.0"  # 1.1: the labels' ranks are stored, and top-5 accuracy
 SUMMARY = "linear probe of frozen features, penalty chosen on a split of train"
 MAIN_METRIC = "accuracy"
 BASELINES = ("chance", "random", "raw", "pca")
@@ -67,7 +67,7 @@ class Probe:
         self._settings = settings
         self._penalties = [10.0**power for power in sorted(settings.log10_penalty, reverse=True)]
         self._model: Logistic | None = None
-        self._done: dict[float, NDArray[np.int64]] = {}
+        self._done: dict[float, NDArray[np.float64]] = {}
 
     def choose(self, train: Features, seed: int) -> float:
         """The penalty with the best held-out accuracy (ties: the stronger one).
@@ -89,13 +89,15 @@ class Probe:
                 break
         return chosen
 
-    def __call__(self, train: Features, test: NDArray[np.float32], seed: int) -> NDArray[np.int64]:
-        """(M,) predicted classes of test features (M, D)."""
+    def __call__(
+        self, train: Features, test: NDArray[np.float32], seed: int
+    ) -> NDArray[np.float64]:
+        """(M, C) logits of test features (M, D)."""
         penalty = self.choose(train, seed)
         if penalty not in self._done:
             model = self._model_of(train)
             weights = model.fit(np.arange(len(train)), penalty)
-            self._done[penalty] = model.predict(weights, test)
+            self._done[penalty] = model.scores(weights, test, len(train.classes))
         return self._done[penalty]
 
     def _model_of(self, train: Features) -> Logistic:
@@ -114,12 +116,13 @@ def run(subject: "Subject", data: TaskData, settings: Settings) -> Result:
 
     clock = Stopwatch()
     train, test = split_features(subject, data)
-    classify = classifier_for(subject, Probe(settings))
+    probe, chance = Probe(settings), frequency_scores(train, len(test))
     seeds = range(settings.seed, settings.seed + settings.seeds)
-    predictions = pd.concat(
-        [prediction_rows(test, classify(train, test.values, seed), seed=seed) for seed in seeds],
-        ignore_index=True,
-    )
+    tables = []
+    for seed in seeds:
+        scores = chance if subject.kind == "chance" else probe(train, test.values, seed)
+        tables.append(scored_rows(test, scores, seed=seed))
+    predictions = pd.concat(tables, ignore_index=True)
     return make_result(
         IDENTITY, subject, data, settings,
         seeds=seeds, metrics=score(predictions), predictions=predictions, clock=clock,
@@ -127,5 +130,5 @@ def run(subject: "Subject", data: TaskData, settings: Settings) -> Result:
 
 
 def score(predictions: "DataFrame") -> Mapping[str, Metric]:
-    """Accuracy over test items, the mean over the seeds; see `accuracy_metrics`."""
+    """Accuracies over test items, the mean over the seeds; see `accuracy_metrics`."""
     return accuracy_metrics(predictions)

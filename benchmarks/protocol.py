@@ -6,7 +6,15 @@ function by which anybody recomputes the record's metrics from its stored predic
 
 It may also have `open_data(text, own, extraction) -> (data, rest)`, where its data is no train and
 test split (`own` are the user's `data.` settings, `rest` those that it leaves to the subject; with
-`TAKES_SPLITS = True` it also gets `train` and `test`, where the user names them);
+`TAKES_SPLITS = True` it also gets `train` and `test`, where the user names them; with
+`KEEPS_RUNS = True` also `runs`, the folder where it keeps what it trains; with `TAKES_JUDGE = True`
+also `judge`, where the user names one); `resolved(subject, data, settings) -> settings`, where what
+is left open follows from subject and data, and shall be the same for those beside it;
+`open_subject(text, own, extraction) -> subject`, where it scores data sets; `beside(subject, data,
+settings) -> subjects`, the rows that stand beside it, where `BASELINES` cannot name them all;
+`SIDE_BY_SIDE = True`, where a column per subject reads better than a line per metric of each;
+`TRAINS = True`, where it trains nets, so that machines may differ within an interval;
+`items(predictions) -> metric: Items`, for paired comparison (`item_scores`);
 `notes(record) -> sentences` for the person who waits; and `pictures(result) -> name: bytes`.
 """
 
@@ -118,7 +126,7 @@ class Identity:
     def hash(self) -> str:
         """The sha256 of slug, version and code; comments and docstrings do not count."""
         files = sorted({*self.code, *_SHARED_CODE})
-        code = {name: _code_of(name) for name in files}
+        code = {name: code_of(name) for name in files}
         return sha256_json({"slug": self.slug, "version": self.version, "code": code})
 
 
@@ -172,6 +180,7 @@ def make_result(
             content_hash=subject.hash,
             training_data=subject.training_data,
             preprocessing=dict(subject.preprocessing),
+            facts=dict(subject.facts),
         ),
         settings=settings.to_dict(),
         seeds=tuple(seeds),
@@ -185,7 +194,8 @@ def make_result(
 
 
 @cache
-def _code_of(name: str) -> str:
+def code_of(name: str) -> str:
+    """The bare code of a file of the package, named relative to it."""
     return bare_code((_ROOT / name).read_text("utf-8"))
 
 

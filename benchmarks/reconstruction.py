@@ -26,6 +26,8 @@ class Reconstruction:
 
     Attributes:
         tokens: the input with the predictions in their places, (B, N, D).
+        truth: the input's own tokens, (B, N, D).
+        constant: as `tokens`, of the mean predictor.
         hidden: (B, N) bool, True = hidden.
         loss: the method's own training loss.
         error: mean squared error of the hidden tokens, in the units of the prepared input.
@@ -34,6 +36,8 @@ class Reconstruction:
     """
 
     tokens: Tokens
+    truth: Tensor
+    constant: Tokens
     hidden: Tensor
     loss: float
     error: float
@@ -63,9 +67,13 @@ def _set_mask_ratio(method: Method, ratio: float) -> None:
         UsageError: the ratio is out of range, or the method's mask has none.
     """
     settings = method.config.to_dict()
-    if "ratio" not in settings.get("masking", {}):
+    masking = settings.get("masking", {})
+    change: dict[str, Any] = {"ratio": ratio}
+    if "encoder" in masking:  # a masker over another one, which hides (running cell)
+        masking, change = masking["encoder"], {"encoder": change}
+    if "ratio" not in masking:
         raise UsageError(f"the masking of '{method.slug}' has no ratio", "leave out --mask-ratio")
-    asked = merge(settings, {"masking": {"ratio": ratio}})
+    asked = merge(settings, {"masking": change})
     method.config = build(type(method).Config, asked, "method")
 
 
@@ -110,17 +118,20 @@ def reconstruct(method: Method, batch: Batch, *, seed: int) -> Reconstruction:
     hidden = output.mask.as_bool()
     tokens = method.reconstruction(batch, output)
     constant = replace(output, prediction=torch.zeros_like(output.prediction))
-    truth = method.reconstruction(batch, _untouched(output)).values[hidden]
+    truth = method.reconstruction(batch, _untouched(output)).values
+    zero = method.reconstruction(batch, constant)
 
     def error(found: Tokens) -> float:
-        return float((found.values[hidden] - truth).square().mean())
+        return float((found.values[hidden] - truth[hidden]).square().mean())
 
     return Reconstruction(
         tokens=tokens,
+        truth=truth,
+        constant=zero,
         hidden=hidden,
         loss=float(output.loss),
         error=error(tokens),
-        mean_error=error(method.reconstruction(batch, constant)),
+        mean_error=error(zero),
     )
 
 

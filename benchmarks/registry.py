@@ -8,10 +8,17 @@ BENCHMARKS = {
     "knn": "masquerade.benchmarks.knn",
     "few-shot": "masquerade.benchmarks.few_shot",
     "finetune": "masquerade.benchmarks.finetune",
+    "node-classification": "masquerade.benchmarks.node_classification",
+    "graph-classification": "masquerade.benchmarks.graph_classification",
+    "molecule-finetune": "masquerade.benchmarks.molecule_finetune",
     "verification": "masquerade.benchmarks.verification",
     "template-verification": "masquerade.benchmarks.template_verification",
     "identification": "masquerade.benchmarks.identification",
     "retrieval": "masquerade.benchmarks.retrieval",
+    "reconstruction": "masquerade.benchmarks.reconstruction_psnr",
+    "face-dataset": "masquerade.benchmarks.face_dataset",
+    "face-utility": "masquerade.benchmarks.face_utility",
+    "contamination": "masquerade.benchmarks.contamination",
 }
 
 

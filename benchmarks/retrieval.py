@@ -21,8 +21,7 @@ from pydantic import Field
 
 from ..core.config import Config
 from ..core.errors import DataError
-from ..core.metrics.group_intervals import grouped_interval
-from ..core.metrics.intervals import MIN_BOOTSTRAP_ITEMS, proportion_interval
+from ..core.metrics.intervals import MIN_BOOTSTRAP_ITEMS, effective_number, proportion_interval
 from ..core.metrics.retrieval import (
     RankedHits,
     average_precision,
@@ -52,8 +51,7 @@ IDENTITY = Identity(
     SLUG, VERSION, MAIN_METRIC,
     (
         "benchmarks/retrieval.py", "benchmarks/galleries.py", "core/metrics/retrieval.py",
-        "core/metrics/group_intervals.py", "core/search.py", "core/vectors.py",
-        "core/search_indexes.py",
+        "core/search.py", "core/vectors.py", "core/search_indexes.py",
     ),
 )  # fmt: skip
 DEPTH = 1000  # of a ranked list, as trec_eval's
@@ -130,24 +128,40 @@ def score(predictions: "DataFrame") -> Mapping[str, Metric]:
     """
     import pandas as pd
 
-    place, _ = pd.factorize(predictions["row"])
-    first = np.unique(place, return_index=True)[1]
-    queries = predictions.iloc[first]
-    found = predictions["rank"].to_numpy() > 0
-    hits = RankedHits.of(
-        place[found], predictions["rank"].to_numpy()[found], queries["relevant"].to_numpy()
-    )
+    queries = queries_of(predictions)
     groups, _ = pd.factorize(queries["class"], sort=True)
-    values = {f"map_at_{DEPTH}": average_precision(hits)}
-    values[f"ndcg_at_{CUT}"] = ndcg_at(hits, CUT)
-    values[f"mrr_at_{CUT}"] = reciprocal_rank_at(hits, CUT)
-    values |= {f"hit_rate_at_{k}": hit_rate_at(hits, k) for k in RANKS}
-    values |= {f"recall_at_{k}": recall_at(hits, k) for k in RANKS}
-    metrics = {name: _metric(each, groups) for name, each in values.items()}
+    metrics = {name: _metric(each, groups) for name, each in query_scores(predictions).items()}
     measured = queries["index_recall"].to_numpy()
     if (measured != _NOT_MEASURED).any():
         metrics[f"index_recall_at_{CUT}"] = _metric(measured[measured != _NOT_MEASURED])
     return metrics
+
+
+def queries_of(predictions: "DataFrame") -> "DataFrame":
+    """The first row of each query of stored ranks, in their order."""
+    return predictions.drop_duplicates("row")
+
+
+def classes_are_drawn(groups: NDArray[np.int64]) -> bool:
+    """Whether the queries' classes stand for others: 30 or more; else all is about these only."""
+    return effective_number(np.bincount(groups)) >= MIN_BOOTSTRAP_ITEMS
+
+
+def query_scores(predictions: "DataFrame") -> dict[str, NDArray[np.float64]]:
+    """Each query's scores (Q,) in stored ranks, by metric; in the order of `queries_of`."""
+    import pandas as pd
+
+    place, _ = pd.factorize(predictions["row"])
+    found = predictions["rank"].to_numpy() > 0
+    hits = RankedHits.of(
+        place[found], predictions["rank"].to_numpy()[found],
+        queries_of(predictions)["relevant"].to_numpy(),
+    )  # fmt: skip
+    values = {f"map_at_{DEPTH}": average_precision(hits)}
+    values[f"ndcg_at_{CUT}"] = ndcg_at(hits, CUT)
+    values[f"mrr_at_{CUT}"] = reciprocal_rank_at(hits, CUT)
+    values |= {f"hit_rate_at_{k}": hit_rate_at(hits, k) for k in RANKS}
+    return values | {f"recall_at_{k}": recall_at(hits, k) for k in RANKS}
 
 
 def notes(record: Record) -> list[str]:
@@ -257,12 +271,11 @@ def _frame(
 
 
 def _metric(values: NDArray[np.float64], groups: NDArray[np.int64] | None = None) -> Metric:
-    """A mean over queries; its interval is over their classes, where there are 30 or more."""
-    n_groups = 0 if groups is None else int(groups.max()) + 1
-    if groups is not None and n_groups >= MIN_BOOTSTRAP_ITEMS:
-        interval, method = grouped_interval(values, groups)
-    else:
-        n_groups, (interval, method) = 0, proportion_interval(values)
+    """A mean over queries; its interval is over their classes where these are drawn ones."""
+    n_groups = 0
+    if groups is not None and classes_are_drawn(groups):
+        n_groups = int(groups.max()) + 1
+    interval, method = proportion_interval(values, groups if n_groups else None)
     return Metric(
         value=float(values.mean()), unit="fraction", direction="higher",
         n=n_groups or len(values), n_of="groups" if n_groups else "items",

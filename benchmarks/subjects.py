@@ -8,8 +8,9 @@ Every subject has one function `features`, which serves the train and the test s
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -21,12 +22,14 @@ from .features import Features, extract
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
     from ..core.method import Method
     from ..core.modality import Modality, Source
     from ..core.tokens import Batch
 
-Kind = Literal["model", "chance", "random", "raw", "pca"]
+Kind = Literal["model", "data set", "chance", "random", "raw", "pca"]
+Watch = Callable[[str], Callable[[Iterable[int]], Iterable[int]]]
 RAW_SIDE = 32  # longest side of a raw image or frame, in pixels
 PCA_WIDTH = 32
 
@@ -39,11 +42,13 @@ class Extraction:
         batch_size: samples at once.
         workers: loader processes.
         device: torch device.
+        watch: of a name, what wraps the range of items that take long (a progress bar).
     """
 
     batch_size: int = 64
     workers: int = 0
     device: str = "cpu"
+    watch: Watch = field(default=lambda _name: iter, compare=False, repr=False)
 
 
 class Subject(ABC):
@@ -59,10 +64,12 @@ class Subject(ABC):
     Attributes:
         kind: for records; the baselines have kinds of their own.
         baselines: which baselines can stand beside it; None = all that a protocol names.
+        facts: what records say of it beside what decides its scores, such as its size.
     """
 
     kind: ClassVar[Kind]
     baselines: ClassVar[tuple[str, ...] | None] = None
+    facts: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
@@ -128,6 +135,7 @@ class ModelSubject(Subject):
     ) -> None:
         super().__init__(name, method_hash(method), modality, extraction, training_data)
         self.method = method.eval().to(extraction.device)
+        self.facts = {"method": method.slug, "parameters": n_parameters(method)}
 
     def encode(self, batch: "Batch") -> "Tensor":
         """(B, D) by the method's one `features`."""
@@ -158,7 +166,8 @@ class RawSubject(Subject):
         """(B, D): all inputs in the order of their names, one row a sample."""
         import torch
 
-        return torch.cat([_shrunk(batch[name]).flatten(1) for name in sorted(batch.inputs)], dim=1)
+        raw = self.modality.raw(batch)
+        return torch.cat([_shrunk(raw[name]).flatten(1) for name in sorted(raw)], dim=1)
 
     def features(self, source: "Source") -> Features:
         """The flattened inputs, marked as of one unit."""
@@ -244,6 +253,11 @@ class ChanceSubject(Subject):
             np.zeros((len(source), 1), np.float32),
             source.labels, tuple(source.keys), tuple(source.classes),
         )  # fmt: skip
+
+
+def n_parameters(module: "Module") -> int:
+    """How many parameters a model has, those of its decoder and heads with them."""
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def method_hash(method: "Method") -> str:

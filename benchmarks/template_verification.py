@@ -7,8 +7,8 @@ in a temporary file between the readings (13 bytes a pair).
 
 TAR is taken where the ROC's FAR is nearest to the target, with the larger TAR of equally near
 points, as is published for IJB. A figure at a FAR that fewer than ten impostor pairs would pass
-is no metric: it stands among the record's facts, as unsupported. Intervals of TAR are over people
-(templates joined by genuine pairs), at the threshold found.
+is no metric: it stands among the record's facts, as unsupported. Intervals are over people
+(templates joined by genuine pairs); see `core/metrics/people_counts.py`.
 """
 
 # N pairs, T templates, D width, G people, F rates.
@@ -16,18 +16,17 @@ is no metric: it stands among the record's facts, as unsupported. Intervals of T
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.config import Config
 from ..core.errors import DataError
-from ..core.metrics.group_intervals import ratio_interval
-from ..core.metrics.intervals import exact_interval
 from ..core.metrics.pair_intervals import connected_groups
+from ..core.metrics.people_counts import PeopleCounts
 from ..core.metrics.streamed_roc import StreamedRates, streamed_rates
-from ..core.metrics.verification import MIN_ACCEPTED, supports
+from ..core.metrics.verification import MIN_ACCEPTED, exchange_rate, supports
 from ..core.records import Metric, Record
 from .protocol import Identity, Result, Stopwatch, make_result
 from .template_data import TemplateTask, open_templates
@@ -35,6 +34,7 @@ from .template_data import TemplateTask, open_templates
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from ..core.metrics.intervals import Interval, Method
     from ..modalities.image.faces.template_lists import Pairs
     from .subjects import Extraction, Subject
 
@@ -48,7 +48,7 @@ IDENTITY = Identity(
     (
         "benchmarks/template_verification.py", "benchmarks/template_data.py",
         "core/metrics/templates.py", "core/metrics/streamed_roc.py",
-        "core/metrics/verification.py", "core/metrics/group_intervals.py",
+        "core/metrics/verification.py", "core/metrics/people_counts.py",
         "modalities/image/faces/template_lists.py", "modalities/image/faces/alignment.py",
     ),
 )  # fmt: skip
@@ -97,18 +97,22 @@ def run(subject: "Subject", data: TemplateTask, settings: Settings) -> Result:
 
 
 def score(predictions: "DataFrame") -> Mapping[str, Metric]:
-    """All metrics of stored counts: of each person, how many genuine pairs each threshold accepts.
-
-    The row of a person and a rate repeats what the rate's threshold does to the impostors.
-    """
+    """All metrics of stored counts: of each person, how many pairs each threshold accepts."""
     metrics = {}
     for name, rows in predictions.groupby("rate", sort=True):
-        impostors = int(rows["impostors"].iloc[0])
+        people = people_counts(rows)
         if name == MAIN_METRIC:
-            metrics[name] = _eer(rows)
-        elif supports(FARS[str(name).removeprefix("tar_at_far_")], impostors):
-            metrics[str(name)] = _tar(rows)
+            metrics[name] = _metric(people.eer, "lower", people, people.eer_interval())
+        elif supports(FARS[str(name).removeprefix("tar_at_far_")], people.n_impostor):
+            metrics[str(name)] = _metric(people.tar, "higher", people, people.tar_interval())
     return metrics
+
+
+def people_counts(rows: "DataFrame") -> PeopleCounts:
+    """The counts in the rows of one rate."""
+    names = ("genuine", "accepted_genuine", "impostor", "accepted_impostor")
+    columns = {name: rows[name].to_numpy(np.int64) for name in names}
+    return PeopleCounts(**columns, rate=float(rows["tar_per_far"].iloc[0]))
 
 
 def notes(record: Record) -> list[str]:
@@ -187,57 +191,46 @@ class Spool:
 
 
 def _counted(spool: Spool, people: NDArray[np.int64], rates: StreamedRates) -> "DataFrame":
-    """A row per rate and person with genuine pairs."""
+    """A row per rate and person; an impostor pair stands in the rows of both of its people."""
     import pandas as pd
 
     points = {MAIN_METRIC: rates.equal}
     points |= {f"tar_at_far_{name}": p for name, p in zip(FARS, rates.points, strict=True)}
+    about = {name: point.target for name, point in points.items()} | {MAIN_METRIC: rates.eer}
     n_people = int(people.max()) + 1
-    total = np.zeros(n_people, dtype=np.int64)
-    accepted = {name: np.zeros(n_people, dtype=np.int64) for name in points}
+    total = np.zeros((2, n_people), dtype=np.int64)
+    accepted = {name: np.zeros((2, n_people), dtype=np.int64) for name in points}
     for block in spool.blocks():
-        genuine = block[block["same"]]
-        owner = people[genuine["a"]]
-        total += np.bincount(owner, minlength=n_people)
-        for name, point in points.items():
-            passed = genuine["score"] > point.threshold
-            accepted[name] += np.bincount(owner[passed], minlength=n_people)
-    some = np.flatnonzero(total)
+        first, second, same = people[block["a"]], people[block["b"]], block["same"]
+        kinds = first[same], np.concatenate([first[~same], second[~same]])
+        scores = block["score"][same], np.tile(block["score"][~same], 2)
+        for kind, (owner, score_) in enumerate(zip(kinds, scores, strict=True)):
+            total[kind] += np.bincount(owner, minlength=n_people)
+            for name, point in points.items():
+                passed = owner[score_ > point.threshold]
+                accepted[name][kind] += np.bincount(passed, minlength=n_people)
+    some = np.flatnonzero(total.sum(axis=0))
     tables = [
         pd.DataFrame({
             "rate": name, "threshold": max(point.threshold, _BELOW_ALL),
-            "impostors": point.n_impostor, "accepted_impostors": point.accepted_impostor,
-            "person": some, "genuine": total[some], "accepted_genuine": accepted[name][some],
+            "tar_per_far": exchange_rate(rates.curve, about[name]), "person": some,
+            "genuine": total[0][some], "accepted_genuine": accepted[name][0][some],
+            "impostor": total[1][some], "accepted_impostor": accepted[name][1][some],
         })
         for name, point in points.items()
     ]  # fmt: skip
     return pd.concat(tables, ignore_index=True)
 
 
-def _tar(rows: "DataFrame") -> Metric:
-    accepted, total = rows["accepted_genuine"].to_numpy(), rows["genuine"].to_numpy()
-    interval, method = ratio_interval(accepted, total)
+def _metric(
+    value: float,
+    direction: Literal["higher", "lower"],
+    people: PeopleCounts,
+    made: "tuple[Interval, Method]",
+) -> Metric:
     return Metric(
-        value=float(accepted.sum() / total.sum()), unit="fraction", direction="higher",
-        n=len(rows), n_of="groups", interval=interval, interval_method=method,
-    )  # fmt: skip
-
-
-def _eer(rows: "DataFrame") -> Metric:
-    """The mean of FAR and FRR.
-
-    Its interval's ends are the means of the ends of the exact binomial one of FAR and that over
-    people of FRR: on the safe side.
-    """
-    missed = rows["genuine"].to_numpy() - rows["accepted_genuine"].to_numpy()
-    total = rows["genuine"].to_numpy()
-    n_passed, n_impostor = (int(rows[c].iloc[0]) for c in ("accepted_impostors", "impostors"))
-    frr, method = ratio_interval(missed, total)
-    far = exact_interval(n_passed, n_impostor)
-    return Metric(
-        value=float((missed.sum() / total.sum() + n_passed / n_impostor) / 2), unit="fraction",
-        direction="lower", n=len(rows), n_of="groups", interval_method=method,
-        interval=((frr[0] + far[0]) / 2, (frr[1] + far[1]) / 2),
+        value=value, unit="fraction", direction=direction, n=int((people.genuine > 0).sum()),
+        n_of="groups", interval=made[0], interval_method=made[1],
     )  # fmt: skip
 
 

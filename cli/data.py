@@ -2,14 +2,14 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .data_synthesized import export, inspect_synthesized, synthesized, verify_synthesized
-from .output import emit_json, note, table
+from .output import emit_json, note, progress_bar, table
 
 if TYPE_CHECKING:
     from ..core.modality import Source
@@ -111,13 +111,13 @@ def verify(name_or_path: str, as_json: bool) -> None:
     """
     from ..core.errors import DataError
     from ..modalities.catalogue import resolve_data
-    from ..modalities.image.packs import damaged_files
+    from ..modalities.packs import damaged_files
 
     if (folder := synthesized(name_or_path)) is not None:
         verify_synthesized(folder, as_json)
         return
     source = resolve_data(name_or_path)
-    damaged = damaged_files(source, _progress("verify"))
+    damaged = damaged_files(source, progress_bar("verify"))
     if as_json:
         emit_json({
             "name": source.name,
@@ -161,10 +161,10 @@ def pack(name_or_path: str, out: Path, size: int | None, strict: bool, as_json: 
       masquerade data prepare pack pictures/train --out train.pack --size 256
     """
     from ..modalities.catalogue import resolve_data
-    from ..modalities.image.packs import pack_images
+    from ..modalities.packs import pack_source
 
     source = resolve_data(name_or_path)
-    damaged = pack_images(source, out, size, strict=strict, progress=_progress("pack"))
+    damaged = pack_source(source, out, size, strict=strict, progress=progress_bar("pack"))
     _name_damaged(damaged)
     facts = {"out": str(out), "samples": len(source) - len(damaged), "damaged": len(damaged)}
     if as_json:
@@ -206,7 +206,7 @@ def faces(
     crop = named(template)
     done = prepare_faces(
         resolve_data(name_or_path, "image"), out, crop, open_detector(detector),
-        PrepareSettings(smallest_px=smallest), strict=strict, progress=_progress("faces"),
+        PrepareSettings(smallest_px=smallest), strict=strict, progress=progress_bar("faces"),
     )  # fmt: skip
     if as_json:
         emit_json({
@@ -261,16 +261,6 @@ def _name_damaged(damaged: list[tuple[str, str]]) -> None:
         note(f"damaged: {reason}")
     if len(damaged) > _SHOWN:
         note(f"… and {len(damaged) - _SHOWN} more")
-
-
-def _progress(what: str) -> Callable[[Iterable[int]], Iterable[int]]:
-    """A progress bar on stderr, silent where that is no terminal."""
-    if not sys.stderr.isatty():
-        return iter
-    from rich.console import Console
-    from rich.progress import track
-
-    return lambda items: track(items, description=what, console=Console(stderr=True))
 
 
 def _byte_progress() -> Callable[[int, int | None], None]:

@@ -27,36 +27,21 @@ def embed(
 
     It is written part by part, so that no set is too large for the memory; `evaluate` takes the
     file as a subject. A subject is a run folder, a weights file, random:METHOD, raw or pca; of
-    aligned faces also face-api, pca-lda, dlib and onnx:FILE.
+    aligned faces also face-api, pca-lda, dlib, onnx:FILE and insightface:PACK.
 
     \b
     Example:
       masquerade embed runs/tiny --data photos:test --out features.parquet
     """
-    import numpy as np
+    from ..benchmarks.call import embed as write
 
-    from ..benchmarks.embedding_files import embed_to_file
-    from ..benchmarks.opening import open_subject
-    from ..benchmarks.subjects import Extraction
-    from ..core.config import section_overrides
-    from ..core.errors import UsageError
-    from ..core.training.distributed import pick_device
-    from ..modalities.catalogue import resolve_data
-
-    if out.suffix != ".parquet":
-        raise UsageError(
-            f"--out {out}: expected a name that ends in .parquet", f"use {out}.parquet"
-        )
-    preprocessing = section_overrides("data", overrides)
-    source = resolve_data(data)
-    how = Extraction(batch_size=batch_size, workers=workers, device=str(pick_device(device)))
-    opened = open_subject(subject, how, preprocessing=preprocessing).fit(source)
-    written = embed_to_file(opened, source, out)
-    n, width = len(written.norms), written.width
-    low, middle, high = (float(value) for value in np.percentile(written.norms, (25, 50, 75)))
+    written = write(
+        subject, data, out, device=device, workers=workers, batch_size=batch_size, set=overrides
+    )
+    n, width, (low, middle, high) = len(written.norms), written.width, written.norm_quartiles
     if as_json:
         emit_json({
-            "out": str(out), "samples": n, "width": width, "subject_hash": opened.hash,
+            "out": str(out), "samples": n, "width": width, "subject_hash": written.subject_hash,
             "norm_quartiles": [low, middle, high],
         })  # fmt: skip
     else:

@@ -1,33 +1,38 @@
 """`masquerade evaluate`: score a subject beside its baselines, and write the records."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .output import emit_json, note, table
+from .output import emit_json, note, progress_bar, table
 
 if TYPE_CHECKING:
     from ..benchmarks.protocol import Benchmark, Result
-    from ..core.config import Config
 
 
 @click.command()
 @click.argument("benchmark")
 @click.option("--subject", required=True,
               help="A run folder, a weights file, random:METHOD, raw, pca or chance; of aligned "
-              "faces also face-api, pca-lda, dlib or onnx:FILE; or a .parquet of "
-              "`masquerade embed`.")  # fmt: skip
+              "faces also face-api, pca-lda, dlib, onnx:FILE or insightface:PACK; or a .parquet of "
+              "`masquerade embed`. Of face-dataset and face-utility, a labelled set of "
+              "faces.")  # fmt: skip
 @click.option("--data", default="photos", show_default=True,
-              help="A catalogue name, or a path with a train and a test split.")  # fmt: skip
-@click.option(
-    "--train", help="The train split (of a search: the gallery), where --data does not hold both."
-)
-@click.option("--test", help="The test split (of a search: the queries), likewise.")
+              help="A catalogue name, or a path with a train and a test split. Of face-dataset, "
+              "real people whom its generator has not seen.")  # fmt: skip
+@click.option("--train", help="The train split (of a search: the gallery), where --data does not "
+              "hold both. Of face-dataset, what its generator learned from.")  # fmt: skip
+@click.option("--test", help="The test split (of a search: the queries), likewise. Of "
+              "face-dataset, evaluation sets that must not leak: A,B,…")  # fmt: skip
+@click.option("--judge", help="Of face-dataset: the face net that looks at the faces (pca-lda).")
 @click.option("--results", default="results", show_default=True, type=click.Path(path_type=Path),
               help="The folder of records and predictions.")  # fmt: skip
 @click.option("--no-baselines", is_flag=True, help="Score the subject alone.")
-@click.option("--recipe", help="Take the [finetune] settings of this recipe.")
+@click.option("--recipe", help="Take the [finetune] settings of this recipe; of face-utility, "
+              "train as it says.")  # fmt: skip
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
               help="Change a setting of the benchmark (data.KEY: preprocessing).")  # fmt: skip
 @click.option("--published-protocol", is_flag=True,
@@ -40,7 +45,8 @@ if TYPE_CHECKING:
               help="Samples encoded at once; changes the speed only.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
-    benchmark: str, subject: str, data: str, train: str | None, test: str | None, results: Path,
+    benchmark: str, subject: str, data: str, train: str | None, test: str | None,
+    judge: str | None, results: Path,
     no_baselines: bool, recipe: str | None, overrides: tuple[str, ...],
     published_protocol: bool, seeds: int | None,
     device: str, workers: int, batch_size: int, as_json: bool,
@@ -54,41 +60,34 @@ def evaluate(
     Example:
       masquerade evaluate knn --subject runs/tiny --data photos
     """
-    from ..benchmarks.opening import open_subject, open_task
-    from ..benchmarks.registry import benchmark as protocol_of
-    from ..benchmarks.subjects import Extraction
-    from ..core.training.distributed import pick_device
+    from ..benchmarks.baselines import alarms
+    from ..benchmarks.call import extraction, open_evaluation
 
-    protocol = protocol_of(benchmark)
-    own, preprocessing = _overrides(overrides, seeds)
-    if published_protocol:
-        own["published_protocol"] = True
-    how = Extraction(batch_size=batch_size, workers=workers, device=str(pick_device(device)))
-    task, preprocessing = open_task(protocol, data, train, test, own=preprocessing, extraction=how)
-    scored = open_subject(subject, how, preprocessing=preprocessing)
-    settings = _settings(protocol, scored, recipe, own)
-
-    from ..benchmarks.baselines import alarms, run_with_baselines
-    from ..core.record_store import write_pictures, write_record
-
+    evaluation = open_evaluation(
+        benchmark, subject, data, train=train, test=test, judge=judge, results=results,
+        recipe=recipe, set=overrides, published_protocol=published_protocol, seeds=seeds,
+        extraction=extraction(device, workers, batch_size, progress_bar),
+    )  # fmt: skip
+    protocol = evaluation.protocol
     rows: list[dict[str, Any]] = []
     records = []
-    run = run_with_baselines(protocol, scored, task, settings, baselines=not no_baselines)
-    for result in run:
-        path, record = write_record(result.record, results, result.predictions)
-        records.append(record)
-        rows += _rows(result)
-        note(f"{record.claim.subject.name}: {path}")
-        for sentence in protocol.notes(record) if hasattr(protocol, "notes") else ():
-            note(f"  {sentence}")
-        if hasattr(protocol, "pictures"):
-            write_pictures(record, results, protocol.pictures(result))
+    with _resumable(protocol):
+        for stored in evaluation.run(results, baselines=not no_baselines):
+            records.append(stored.record)
+            rows += _rows(stored.result)
+            note(f"{stored.record.claim.subject.name}: {stored.path}")
+            for sentence in protocol.notes(stored.record) if hasattr(protocol, "notes") else ():
+                note(f"  {sentence}")
+            if stored.pictures:
+                note(f"  pictures: {stored.pictures[0].parent}")
     warnings = alarms(records)
     if as_json:
         emit_json({
-            "benchmark": benchmark, "data": task.name, "rows": rows, "warnings": warnings,
-            "records": [record.id for record in records],
+            "benchmark": benchmark, "data": evaluation.data.name, "rows": rows,
+            "warnings": warnings, "records": [record.id for record in records],
         })  # fmt: skip
+    elif getattr(protocol, "SIDE_BY_SIDE", False):
+        click.echo(_side_by_side(rows))
     else:
         shown = [{**row, **_texts(row)} for row in rows]
         click.echo(table(shown, ["subject", "metric", "value", "95 % interval", "n"]))
@@ -96,45 +95,15 @@ def evaluate(
         note(f"warning: {sentence}")
 
 
-def _overrides(texts: tuple[str, ...], seeds: int | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The benchmark's settings and those of the preprocessing (`data.KEY`)."""
-    from ..core.config import merge, nested, parse_override
-
-    values: dict[str, Any] = {}
-    for text in texts:
-        values = merge(values, nested(*parse_override(text)))
-    data = values.pop("data", {})
-    return (values if seeds is None else {**values, "seeds": seeds}), data
-
-
-def _settings(
-    protocol: "Benchmark",
-    subject: Any,
-    recipe: str | None,
-    own: dict[str, Any],  # noqa: ANN401
-) -> "Config":
-    """The benchmark's settings: its defaults, a recipe's for fine-tuning, then the user's."""
-    from ..benchmarks.subjects import ModelSubject
-    from ..core.config import build, merge
-    from ..core.errors import UsageError
-
-    if "published_protocol" in own and "published_protocol" not in protocol.Settings.model_fields:
-        raise UsageError(
-            f"the benchmark '{protocol.SLUG}' has one protocol", "leave out --published-protocol"
-        )
-    if "seeds" in own and "seeds" not in protocol.Settings.model_fields:
-        raise UsageError(
-            f"the benchmark '{protocol.SLUG}' draws nothing, so it has no seeds",
-            "leave out --seeds; train the subject with several seeds instead",
-        )
-    base: dict[str, Any] = {}
-    if recipe is not None and protocol.SLUG != "finetune":
-        raise UsageError(f"'{protocol.SLUG}' takes no recipe", "leave out --recipe")
-    if protocol.SLUG == "finetune" and isinstance(subject, ModelSubject):
-        from ..methods.recipes import finetune
-
-        base = finetune(subject.method.slug, recipe)
-    return build(protocol.Settings, merge(base, own))
+@contextmanager
+def _resumable(protocol: "Benchmark") -> Iterator[None]:
+    """Say how to go on after Ctrl-C, where trainings are kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if getattr(protocol, "KEEPS_RUNS", False):
+            note("what was trained stays; the same command goes on from there")
+        raise
 
 
 def _rows(result: "Result") -> list[dict[str, Any]]:
@@ -154,6 +123,18 @@ def _rows(result: "Result") -> list[dict[str, Any]]:
         }
         for name, metric in claim.metrics.items()
     ]
+
+
+def _side_by_side(rows: list[dict[str, Any]]) -> str:
+    """A line per metric, a column per subject: value and 95 % interval."""
+    lines: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        line = lines.setdefault(row["metric"], {"metric": row["metric"], "unit": row["unit"]})
+        ends = row["interval"]
+        between = f" ({ends[0]:.3f} – {ends[1]:.3f})" if ends else ""
+        line[row["subject"]] = f"{row['value']:.3f}{between}"
+    subjects = dict.fromkeys(row["subject"] for row in rows)
+    return table(list(lines.values()), ["metric", *subjects, "unit"])
 
 
 def _texts(row: dict[str, Any]) -> dict[str, str]:

@@ -59,7 +59,18 @@ def _datasets() -> Rows:
 
 
 def _boards() -> Rows:
-    return []  # none is shipped yet; `masquerade leaderboard` comes with them
+    from ..leaderboards.definitions import board_definition, board_slugs
+
+    boards = [board_definition(slug) for slug in board_slugs()]
+    return [
+        {
+            "slug": board.slug,
+            "modality": board.modality,
+            "benchmarks": ", ".join(dict.fromkeys(c.benchmark for c in board.columns)),
+            "title": board.title,
+        }
+        for board in boards
+    ]
 
 
 SECTIONS: dict[str, Callable[[], Rows]] = {
@@ -99,6 +110,6 @@ def listing(what: str | None, as_json: bool) -> None:
     for name, rows in found.items():
         if what is None:
             click.echo(name)
-        click.echo(table([_shown(row) for row in rows], list(rows[0])) if rows else "none yet")
+        click.echo(table([_shown(row) for row in rows], list(rows[0])))
         if what is None:
             click.echo()

@@ -23,6 +23,10 @@ COMMANDS = {
     "embed": ("embed:embed", "Write the features of a data set to a Parquet file."),
     "synthesize": ("synthesize:synthesize", "Make a labelled data set of any size; resumable."),
     "evaluate": ("evaluate:evaluate", "Score a model: one record with 95 % intervals."),
+    "leaderboard": (
+        "leaderboard:leaderboard",
+        "Add, check, show, build and bundle results.",
+    ),
     "weights": ("weights:weights", "Import, export, inspect and get weights files."),
     "data": ("data:data", "List, inspect, verify, pack and get data sets."),
     "config": ("config:config", "Show the resolved settings and where each comes from."),

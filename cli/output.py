@@ -1,7 +1,8 @@
 """What commands print: tables and JSON on stdout, everything else on stderr."""
 
 import json
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -15,6 +16,16 @@ def emit_json(value: Any) -> None:  # noqa: ANN401 - any JSON value
 def note(text: str) -> None:
     """Print a line for a person on stderr."""
     click.echo(text, err=True)
+
+
+def progress_bar(what: str) -> Callable[[Iterable[int]], Iterable[int]]:
+    """A progress bar of this name on stderr, silent where that is no terminal."""
+    if not sys.stderr.isatty():
+        return iter
+    from rich.console import Console
+    from rich.progress import track
+
+    return lambda items: track(items, description=what, console=Console(stderr=True))
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:

@@ -34,21 +34,13 @@ def pretrain(
     Example:
       masquerade pretrain mae --recipe mae-tiny --data photos --out runs/tiny
     """
-    from ..methods.recipes import resolve
+    from ..methods.call import pretrain as train
 
-    given = {"train.device": device, "train.workers": workers, "train.steps": steps}
-    options = [f"{key}={value}" for key, value in given.items() if value is not None]
-    resolved = resolve(method, recipe, [*overrides, *options])
-
-    from ..core.training.distributed import joined
-    from ..methods.pretraining import pretrain as train
-    from ..methods.registry import method as method_class
-    from ..modalities.catalogue import resolve_data
-
-    source = resolve_data(data, method_class(method).modality)
-    with joined(resolved.settings.train.device) as world:
-        outcome = train(resolved, source, out, world=world, strict=strict, progress=not quiet)
-    if not world.main:
+    outcome = train(
+        method, data, out, recipe=recipe, set=overrides, device=device, workers=workers,
+        steps=steps, strict=strict, quiet=quiet,
+    )  # fmt: skip
+    if outcome is None:
         return 0
     if as_json:
         emit_json({

@@ -60,18 +60,15 @@ def synthesize(
     Example:
       masquerade synthesize vec2face --identities 100 --images-per-identity 10 --out faces
     """
-    from ..core.config import merge, nested, parse_override
-    from ..generators.engine.synthesis import Request, estimate
+    from ..generators.call import request_of
+    from ..generators.engine.synthesis import estimate
     from ..generators.engine.synthesis import synthesize as make
 
-    settings: dict[str, Any] = {}
-    shuffle = ("perturbation.paper_shuffle=true",) if paper_shuffle else ()
-    for text in (*overrides, *shuffle):
-        settings = merge(settings, nested(*parse_override(text)))
-    request = Request(
-        generator, out, identities, images_per_identity, weights, settings, seed,
-        suffix, quality, batch_size, images_per_shard, threads, device,  # type: ignore[arg-type]
-        engine, workers,  # type: ignore[arg-type]
+    request = request_of(
+        generator, identities, images_per_identity, out, weights=weights,
+        engine=engine, workers=workers, seed=seed, set=overrides,  # type: ignore[arg-type]
+        paper_shuffle=paper_shuffle, format=suffix, quality=quality,  # type: ignore[arg-type]
+        device=device, batch_size=batch_size, images_per_shard=images_per_shard, threads=threads,
     )  # fmt: skip
     if dry_run:
         _show_estimate(estimate(request), as_json)

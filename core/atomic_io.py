@@ -11,8 +11,12 @@ from typing import Any
 from .errors import MasqueradeError
 
 
-def canonical_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
+def canonical_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:  # noqa: ANN401
     """Canonical JSON text: sorted keys, no spaces, UTF-8, no NaN or infinity.
+
+    Args:
+        value: any JSON value.
+        default: makes one of what is none.
 
     Raises:
         ValueError: the value holds a NaN or an infinity.
@@ -22,8 +26,9 @@ def canonical_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
         '{"a":[1.5,null],"b":1}'
     """
     return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False,
+        default=default,
+    )  # fmt: skip
 
 
 def sync_folder(folder: Path) -> None:

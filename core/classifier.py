@@ -5,7 +5,7 @@
 from torch import Tensor, nn
 
 from .encoders import ViTEncoder, pool
-from .layers import LN_EPS
+from .layers import LN_EPS, drop
 from .tokens import Tokens
 
 
@@ -13,22 +13,31 @@ class ViTClassifier(nn.Module):
     """A ViT encoder with a classification head (He et al., 2022, §A.1, official `models_vit`).
 
     Pooling "mean" averages the patch tokens of the last block and norms the mean (`fc_norm`
-    replaces the encoder's norm); "cls" takes the normed class token. The position table becomes
-    trainable.
+    replaces the encoder's norm); "cls" takes the normed class token. A position table that is
+    stored with the weights becomes trainable.
 
     Args:
         encoder: the (pre-trained) trunk; it is used, not copied.
         n_classes: C.
         pooling: "mean" or "cls".
+        dropout: of the features under the head.
+
+    Raises:
+        ValueError: the trunk has no class token to take.
     """
 
     # spared weight decay although they have more than one dimension (official fine-tuning)
     no_decay = ("encoder.positions", "encoder.cls_token")
 
-    def __init__(self, encoder: ViTEncoder, n_classes: int, pooling: str = "mean") -> None:
+    def __init__(
+        self, encoder: ViTEncoder, n_classes: int, pooling: str = "mean", dropout: float = 0.0
+    ) -> None:
         super().__init__()
+        if pooling == "cls" and encoder.cls_token is None:
+            raise ValueError("the trunk has no class token; choose the pooling 'mean'")
         self.encoder = encoder
         self.pooling = pooling
+        self.dropout = dropout
         encoder.train_positions()
         if pooling == "mean":
             self.fc_norm = nn.LayerNorm(encoder.dim, eps=LN_EPS)
@@ -40,12 +49,13 @@ class ViTClassifier(nn.Module):
     def features(self, tokens: Tokens) -> Tensor:
         """(B, D) features under the head."""
         if self.pooling == "mean":
-            return self.fc_norm(pool(self.encoder.encode(tokens, norm=False), "mean"))
+            latents = self.encoder.encode(tokens, norm=False)
+            return self.fc_norm(pool(latents, "mean", self.encoder.n_prefix))
         return pool(self.encoder.encode(tokens), "cls")
 
     def forward(self, tokens: Tokens) -> Tensor:
         """(B, C) logits of patches (B, N, P)."""
-        return self.head(self.features(tokens))
+        return self.head(drop(self.features(tokens), self.dropout, self.training))
 
     def layer_id(self, name: str) -> int:
         """The layer of a parameter: 0 embedding, i + 1 block i, depth + 1 norm and head."""

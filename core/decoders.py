@@ -3,13 +3,16 @@
 # B samples, N tokens, V visible, M hidden, K predicted, D latent width, W decoder width.
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from .layers import LN_EPS, Block, init_transformer
 from .masking import Mask, take
-from .positions import sincos_grid
+from .positions import Positions, position_table
+
+Queries = Literal["hidden", "predicted"]
 
 
 class ViTDecoder(nn.Module):
@@ -27,6 +30,13 @@ class ViTDecoder(nn.Module):
         heads: attention heads.
         n_out: values predicted for a token.
         mlp_ratio: hidden width of the MLP over W.
+        class_token: whether the latents begin with that of a class token.
+        positions: as of the encoder (`ViTEncoder`).
+        key_bias: whether keys have a bias (`layers.Attention`).
+        embed_bias: whether the map from D to W has a bias.
+        queries: where mask tokens stand: "hidden", at all hidden places, and a visible place that
+            is predicted is read off its own latent; "predicted", at `mask.predict` alone, visible
+            or not, so that what is not predicted costs nothing (Wang et al., 2023, VideoMAE V2).
     """
 
     def __init__(
@@ -39,13 +49,23 @@ class ViTDecoder(nn.Module):
         heads: int,
         n_out: int,
         mlp_ratio: float = 4,
+        class_token: bool = True,
+        positions: Positions = "grid",
+        key_bias: bool = True,
+        embed_bias: bool = True,
+        queries: Queries = "hidden",
     ) -> None:
         super().__init__()
-        self.embed = nn.Linear(latent_dim, dim)
+        self.n_prefix = int(class_token)
+        self.queries = queries
+        self.embed = nn.Linear(latent_dim, dim, bias=embed_bias)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.positions: Tensor
-        self.register_buffer("positions", sincos_grid(grid, dim, n_prefix=1)[None])
-        self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio) for _ in range(depth))
+        table = position_table(positions, grid, dim, self.n_prefix)
+        self.register_buffer("positions", table, persistent=positions == "grid")
+        self.blocks = nn.ModuleList(
+            Block(dim, heads, mlp_ratio, key_bias=key_bias) for _ in range(depth)
+        )
         self.norm = nn.LayerNorm(dim, eps=LN_EPS)
         self.head = nn.Linear(dim, n_out)
         self.apply(init_transformer)
@@ -55,27 +75,29 @@ class ViTDecoder(nn.Module):
         """The predictions at `mask.predict`.
 
         Args:
-            latents: (B, 1 + V, D), class token first, then in the order of `mask.visible`.
+            latents: (B, 1 + V, D), class token (where there is one) first, then in the order of
+                `mask.visible`.
             mask: which tokens these are, and which to predict.
 
         Returns:
             (B, K, n_out).
         """
         positions = self.positions.expand(len(latents), -1, -1)
+        prefix, places = positions[:, : self.n_prefix], positions[:, self.n_prefix :]
         seen = self.embed(latents)
-        seen = seen + torch.cat([positions[:, :1], mask.take_visible(positions[:, 1:])], dim=1)
-        hidden = self.mask_token + mask.take_hidden(positions[:, 1:])
-        x = torch.cat([seen, hidden.to(seen.dtype)], dim=1)
+        seen = seen + torch.cat([prefix, mask.take_visible(places)], dim=1)
+        asked = mask.predict if self.queries == "predicted" else mask.hidden
+        queries = self.mask_token + take(places, asked)
+        x = torch.cat([seen, queries.to(seen.dtype)], dim=1)
         *blocks, last = self.blocks
         for block in blocks:
             x = block(x)
         return self.head(self.norm(last(x, rows=self._predicted_rows(x, mask))))
 
-    @staticmethod
-    def _predicted_rows(x: Tensor, mask: Mask) -> Tensor:
-        """(B, K, W), the rows of `x` (class token, visible, hidden) at `mask.predict`."""
-        n_seen = 1 + mask.visible.shape[1]
-        if mask.predicted is None:
+    def _predicted_rows(self, x: Tensor, mask: Mask) -> Tensor:
+        """(B, K, W), the rows of `x` (class token, visible, queries) at `mask.predict`."""
+        n_seen = self.n_prefix + mask.visible.shape[1]
+        if mask.predicted is None or self.queries == "predicted":
             return x[:, n_seen:]
         place = torch.argsort(torch.cat([mask.visible, mask.hidden], dim=1), dim=1)
-        return take(x[:, 1:], place.gather(1, mask.predicted))
+        return take(x[:, self.n_prefix :], place.gather(1, mask.predicted))

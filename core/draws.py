@@ -19,6 +19,7 @@ _ROUNDS = 10
 _LOW = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
+_VIEW = 0x1E3779B97F4A7C15  # odd, so that no two views of a row share an id
 _FEW = 4  # blocks; the loader draws so few per sample, ten times faster than by tensors
 
 
@@ -85,6 +86,17 @@ class Draws:
     def fork(self, name: str) -> "Draws":
         """An independent stream of the same rows."""
         return replace(self, stream=f"{self.stream}/{name}")
+
+    def views(self, count: int) -> "Draws":
+        """`count` rows of each row, side by side; the first has the row's own numbers.
+
+        Example:
+            >>> draws = Draws(seed=0, ids=torch.tensor([5, 9]))
+            >>> bool((draws.views(2).uniform(4)[::2] == draws.uniform(4)).all())
+            True
+        """
+        offsets = torch.arange(count, device=self.ids.device) * _VIEW
+        return replace(self, ids=(self.ids[:, None] ^ offsets).flatten())
 
     def step(self, number: int) -> "Draws":
         """One row keyed by the step's number: for what a paper draws once per batch."""

@@ -1,7 +1,9 @@
 """Key maps: official parameter names and layouts to ours, and back, from one table."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from torch import Tensor
 
@@ -15,8 +17,9 @@ class Key:
     """One row of a key map.
 
     Attributes:
-        official: the official name; one `*` stands for any rest.
-        ours: our name, with the same `*`.
+        official: the official name; the last `*` stands for any rest, those before it for one
+            part between dots each.
+        ours: our name, with as many `*`.
         to_ours: changes the layout of the value.
         to_official: its inverse.
 
@@ -40,12 +43,17 @@ class Key:
 
 
 def _rename(name: str, pattern: str, result: str) -> str | None:
-    head, star, tail = pattern.partition("*")
-    if not star:
-        return result if name == pattern else None
-    if len(name) < len(head) + len(tail) or not (name.startswith(head) and name.endswith(tail)):
+    found = _compiled(pattern).fullmatch(name)
+    if found is None:
         return None
-    return result.replace("*", name[len(head) : len(name) - len(tail)])
+    parts = iter(found.groups())
+    return re.sub(r"\*", lambda _: next(parts), result)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    *before, last = (re.escape(part) for part in pattern.rsplit("*", 1))
+    return re.compile("(.*)".join([*(part.replace(r"\*", "([^.]+)") for part in before), last]))
 
 
 def to_ours(

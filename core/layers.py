@@ -39,20 +39,28 @@ class Attention(nn.Module):
     """Self-attention with one fused qkv projection (rows in the order q, k, v).
 
     `dropout` is the rate at which attention weights, and values of the output, are dropped.
+    Without `key_bias` queries and values have biases of their own and keys have none (Bao et al.,
+    2022, BEiT): a key's bias moves all logits of a query alike, so softmax does not see it.
     """
 
-    def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, dim: int, heads: int, dropout: float = 0.0, *, key_bias: bool = True
+    ) -> None:
         super().__init__()
         if dim % heads:
             raise ValueError(f"width {dim} does not divide into {heads} heads")
         self.heads = heads
         self.dropout = dropout
-        self.qkv = nn.Linear(dim, 3 * dim)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=key_bias)
+        self.q_bias = None if key_bias else nn.Parameter(torch.zeros(dim))
+        self.v_bias = None if key_bias else nn.Parameter(torch.zeros(dim))
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """(B, N, D) → (B, N, D); `bias` is added to the logits (broadcast to (B, H, N, N))."""
-        return self.attend(self.qkv(x), bias)
+        if self.q_bias is None:
+            return self.attend(self.qkv(x), bias)
+        return self.attend(F.linear(x, self.qkv.weight, self._offset()), bias)
 
     def attend(self, qkv: Tensor, bias: Tensor | None = None) -> Tensor:
         """The output for projected (B, N, 3D) queries, keys and values."""
@@ -62,10 +70,16 @@ class Attention(nn.Module):
     def attend_from(self, queries: Tensor, x: Tensor) -> Tensor:
         """The output at `queries` (B, Q, D) only, attending to all of `x` (B, N, D): (B, Q, D)."""
         dim = x.shape[-1]
-        weight, offset = self.qkv.weight, self.qkv.bias
+        weight, offset = self.qkv.weight, self._offset()
         (q,) = self._split(F.linear(queries, weight[:dim], offset[:dim]), 1)
         k, v = self._split(F.linear(x, weight[dim:], offset[dim:]), 2)
         return self._merge(self._dot_product(q, k, v))
+
+    def _offset(self) -> Tensor:
+        """(3 D,) the biases of queries, keys and values."""
+        if self.q_bias is None or self.v_bias is None:
+            return self.qkv.bias
+        return torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
 
     def _dot_product(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
         rate = self.dropout if self.training else 0.0
@@ -129,10 +143,12 @@ class Block(nn.Module):
         mlp_ratio: float = 4,
         drop_path: float = 0,
         dropout: float = 0,
+        *,
+        key_bias: bool = True,
     ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=LN_EPS)
-        self.attn = Attention(dim, heads, dropout)
+        self.attn = Attention(dim, heads, dropout, key_bias=key_bias)
         self.norm2 = nn.LayerNorm(dim, eps=LN_EPS)
         self.mlp = MLP(dim, int(dim * mlp_ratio), dropout)
         self.drop_path = DropPath(drop_path)

@@ -54,6 +54,7 @@ class Method(nn.Module, ABC):
             Its learning rate is constant and its gradient is clipped apart.
         SHARDED: the name of the sub-module (`core.training.row_shards.RowShard`) whose rows are
             shared out over processes (class weights). Its gradient is not clipped.
+        NO_DECAY: parameters without weight decay, beside biases and what has one dimension.
     """
 
     slug: ClassVar[str]
@@ -62,6 +63,7 @@ class Method(nn.Module, ABC):
     KEYMAP: ClassVar[tuple[Key, ...]] = ()
     ADVERSARY: ClassVar[str | None] = None
     SHARDED: ClassVar[str | None] = None
+    NO_DECAY: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: BaseConfig) -> None:
         super().__init__()

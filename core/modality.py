@@ -1,7 +1,7 @@
 """The interface of a modality adapter: files → samples → batch, and predictions → pictures."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .config import Config as BaseConfig
 from .draws import Draws
+from .errors import UsageError
 from .hashing import sample_id
 from .tokens import Batch, Tokens
 
@@ -46,8 +47,10 @@ class Source(ABC):
         keys: the sample keys, sorted.
         labels: (N,) int64, or None where there are no classes.
         classes: class names, in the order of the label values.
+        modality: the slug of the modality that prepares its samples.
     """
 
+    modality: str = "image"
     name: str
     keys: Sequence[str]
     labels: NDArray[np.int64] | None
@@ -75,10 +78,12 @@ class Modality(ABC):
     Attributes:
         slug: its name in the registry.
         Config: its settings (size, augmentation).
+        VIEWS: whether inputs have a second dimension: views of each sample (B, V, …).
     """
 
     slug: ClassVar[str]
     Config: ClassVar[type[BaseConfig]]
+    VIEWS: ClassVar[bool] = False
 
     def __init__(self, config: BaseConfig) -> None:
         self.config: Any = config
@@ -92,6 +97,11 @@ class Modality(ABC):
             DataError: nothing there that this modality reads.
         """
 
+    @classmethod
+    def recognises(cls, path: Path) -> bool:  # noqa: ARG003 - for those that can tell
+        """Whether a path plainly holds data of this modality and no other; False where unsure."""
+        return False
+
     @abstractmethod
     def prepare(self, sample: Sample, draws: Draws | None) -> dict[str, Tensor]:
         """One sample's tensors: augmented when `draws` (one row) is given, else deterministic.
@@ -99,6 +109,25 @@ class Modality(ABC):
         Raises:
             DataError: the content is damaged; names the sample.
         """
+
+    @classmethod
+    def whole(cls, sample: Sample, short_side: int | None = None) -> NDArray[np.uint8]:
+        """All of a sample as a uint8 array, for packs; scaled down to a short side where given.
+
+        Raises:
+            DataError: the content is damaged; names the sample.
+            UsageError: samples of this modality are no pixels.
+        """
+        raise UsageError(f"{cls.slug} data cannot be packed", "use the files as they are")
+
+    @classmethod
+    def check(cls, sample: Sample) -> None:
+        """Decode all of a sample.
+
+        Raises:
+            DataError: the content is damaged; names the sample.
+        """
+        cls.whole(sample)
 
     def collate(self, samples: Sequence[Sample], prepared: Sequence[dict[str, Tensor]]) -> Batch:
         """The batch of prepared samples."""
@@ -108,6 +137,10 @@ class Modality(ABC):
             ids=torch.tensor([s.id for s in samples], dtype=torch.int64),
             labels=None if None in labels else torch.tensor(labels, dtype=torch.int64),
         )
+
+    def raw(self, batch: Batch) -> Mapping[str, Tensor]:
+        """The inputs of samples without any model, (B, …) each: the baseline `raw`."""
+        return batch.inputs
 
     @abstractmethod
     def draw(self, batch: Batch, tokens: Tokens, hidden: Tensor, path: Path) -> Path:

@@ -55,6 +55,48 @@ def patch_mse(prediction: Tensor, target: Tensor, mask: Mask, *, normalize: bool
     return mean_over_hidden((prediction.float() - wanted).square().mean(-1), mask)
 
 
+def normalize_tubelets(tubelets: Tensor, channels: int = 3) -> tuple[Tensor, Tensor, Tensor]:
+    """Tubelets with zero mean and unit variance per colour channel, and those means and deviations.
+
+    The variance is unbiased, over the pixels of one channel, and 1e-6 is added to its root (Tong
+    et al., 2022, VideoMAE, official code): other than `normalize_patches` in all three.
+
+    Args:
+        tubelets: (B, N, P), channel fastest.
+        channels: C.
+
+    Returns:
+        (B, N, P) normalized, and (B, N, P) mean and deviation, repeated for each pixel.
+    """
+    pixels = tubelets.float().unflatten(-1, (-1, channels))
+    mean = pixels.mean(-2, keepdim=True)
+    deviation = pixels.var(-2, keepdim=True).sqrt() + _EPS
+    normalized = (pixels - mean) / deviation
+    return (
+        normalized.flatten(-2),
+        mean.expand_as(pixels).flatten(-2),
+        deviation.expand_as(pixels).flatten(-2),
+    )
+
+
+def tubelet_mse(
+    prediction: Tensor, target: Tensor, mask: Mask, *, normalize: bool = True
+) -> Tensor:
+    """Mean squared error of tubelets, normalized per colour channel; arguments as in `patch_mse`.
+
+    Args:
+        prediction: (B, K, P).
+        target: (B, N, P) tubelets with values in 0…1, channel fastest.
+        mask: which tokens are hidden and predicted; the visible ones among the predicted do not
+            count.
+        normalize: whether the target tubelets are normalized first (`normalize_tubelets`).
+    """
+    wanted = mask.take_predict(target).float()
+    if normalize:
+        wanted = normalize_tubelets(wanted)[0]
+    return mean_over_hidden((prediction.float() - wanted).square().mean(-1), mask)
+
+
 def l1(prediction: Tensor, target: Tensor, mask: Mask) -> Tensor:
     """Mean absolute error; arguments as in `patch_mse`."""
     error = prediction.float() - mask.take_predict(target).float()
@@ -71,9 +113,12 @@ def smooth_l1(prediction: Tensor, target: Tensor, mask: Mask, *, beta: float = 1
 def scaled_cosine_error(
     prediction: Tensor, target: Tensor, mask: Mask, *, gamma: float = 2.0
 ) -> Tensor:
-    """Mean of (1 − cosine)^γ (Hou et al., 2022, GraphMAE eq. 2); arguments as in `patch_mse`."""
-    wanted = mask.take_predict(target).float()
-    cosine = F.cosine_similarity(prediction.float(), wanted, dim=-1)
+    """Mean of (1 − cosine)^γ (Hou et al., 2022, GraphMAE eq. 2); arguments as in `patch_mse`.
+
+    A row shorter than 1e-12 counts as of that length (official code).
+    """
+    wanted = F.normalize(mask.take_predict(target).float(), dim=-1)
+    cosine = (F.normalize(prediction.float(), dim=-1) * wanted).sum(-1)
     # rounding can push the cosine above 1, where a fractional power is not a number
     return mean_over_hidden((1 - cosine).clamp_min(0).pow(gamma), mask)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from .errors import DataError
 
-Value = Any  # None, bool, int, float, str, bytes, list, tuple or a NumPy array
+Value = Any  # None, bool, int, float, str, bytes, list, tuple, dict, a NumPy array or a CSR matrix
 _LITERALS = frozenset({
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT",
     "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
@@ -35,11 +35,15 @@ _CORES = ("numpy.core", "numpy._core")  # before NumPy 2, and since
 _NAMES = {
     ("_codecs", "encode"): "encode",
     ("__builtin__", "bytes"): "no bytes",  # so protocols 0 to 2 write b""
+    ("__builtin__", "list"): "list",
+    ("builtins", "list"): "list",
+    ("collections", "defaultdict"): "defaultdict",
     ("numpy", "dtype"): "dtype",
     ("numpy", "ndarray"): "ndarray",
     **{(f"{core}.multiarray", "scalar"): "scalar" for core in _CORES},
     **{(f"{core}.multiarray", "_reconstruct"): "reconstruct" for core in _CORES},
     **{(f"{core}.numeric", "_frombuffer"): "frombuffer" for core in _CORES},
+    **{(f"scipy.sparse.{module}", "csr_matrix"): "csr" for module in ("csr", "_csr")},
 }
 
 # what a pickle that does not fit together makes of the steps below
@@ -60,7 +64,7 @@ class _Name:
 
 
 class _Unbuilt:
-    """A NumPy type or array that its BUILD opcode has not filled yet."""
+    """A NumPy type or array, or a sparse matrix, that its BUILD opcode has not filled yet."""
 
     def __init__(self, word: str, kind: str = "") -> None:
         self.word, self.kind = word, kind
@@ -80,7 +84,8 @@ def read_pickled_data(data: bytes, where: str) -> Value:
 
     Raises:
         DataError: the pickle is damaged, or holds anything but None, numbers, texts, bytes,
-            lists, tuples and NumPy arrays or scalars of plain numbers; names what and where.
+            lists, tuples, dictionaries, NumPy arrays or scalars of plain numbers, and SciPy's
+            matrices of compressed rows; names what and where.
 
     Example:
         >>> read_pickled_data(b"(K\x01U\x03abct.", "two values")
@@ -159,6 +164,17 @@ class _Machine:
             raise ValueError(f"items are appended to a {type(target).__name__}")
         target += map(self._whole, items)
 
+    def _dict(self) -> None:
+        items = self._since_mark()
+        self.stack.append({})
+        self._set_items(items)
+
+    def _set_items(self, items: list[Value]) -> None:
+        target = self.stack[-1]
+        if not isinstance(target, dict):
+            raise ValueError(f"items are set in a {type(target).__name__}")
+        target.update(zip(*[iter(map(self._whole, items))] * 2, strict=True))
+
     def _remember(self, place: int) -> None:
         value = self.stack[-1]
         self.memo[place] = value
@@ -177,11 +193,18 @@ class _Machine:
             raise _Refused("it calls something that is no function")
         self.stack.append(_MADE[called.word](*arguments))
 
+    def _new(self) -> None:
+        arguments, called = self._pop(), self._pop()
+        if not isinstance(called, _Name) or called.word != "csr" or arguments:
+            raise _Refused("it makes an object of something that is no sparse matrix")
+        self.stack.append(_Unbuilt("csr"))
+
     def _build(self) -> None:
         state, target = self._pop(), self.stack.pop()
         if not isinstance(target, _Unbuilt):
             raise _Refused("it sets the state of something that is no NumPy array")
-        value = _typed(target.kind, state) if target.word == "dtype" else _array(state)
+        made = {"array": _array, "csr": _compressed_rows}
+        value = _typed(target.kind, state) if target.word == "dtype" else made[target.word](state)
         for place in target.places:
             self.memo[place] = value
         self.stack.append(value)
@@ -199,6 +222,11 @@ _ACTIONS: dict[str, Callable[[_Machine, Value], None]] = {
     "APPENDS": lambda machine, _: machine._extend(machine._since_mark()),
     "GLOBAL": lambda machine, text: machine._name(*text.split(" ", 1)),
     "STACK_GLOBAL": lambda machine, _: machine._name(*[machine._pop(), machine._pop()][::-1]),
+    "EMPTY_DICT": lambda machine, _: machine.stack.append({}),
+    "DICT": lambda machine, _: machine._dict(),
+    "SETITEM": lambda machine, _: machine._set_items([machine._pop(), machine._pop()][::-1]),
+    "SETITEMS": lambda machine, _: machine._set_items(machine._since_mark()),
+    "NEWOBJ": lambda machine, _: machine._new(),
     "REDUCE": lambda machine, _: machine._reduce(),
     "BUILD": lambda machine, _: machine._build(),
 }
@@ -223,12 +251,19 @@ _MADE: dict[str, Callable[..., Value]] = {
     "dtype": lambda kind, *_: _Unbuilt("dtype", kind),
     "reconstruct": lambda *_: _Unbuilt("array"),
     "frombuffer": lambda data, kind, shape, order: _array((1, shape, kind, order == "F", data)),
+    "defaultdict": lambda *_: {},  # what absent keys would get is no data
 }
+
+
+def _text(value: Value) -> Value:
+    """A text, which Python 2 wrote as bytes."""
+    return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 def _typed(kind: Value, state: Value) -> np.dtype:
     """The type that a dtype's name and its state (version, byte order, …) mean."""
-    if not isinstance(kind, str) or kind not in _ITEM_KINDS or state[1] not in ("|", "<"):
+    kind, order = _text(kind), _text(state[1])
+    if kind not in _ITEM_KINDS or order not in ("|", "<"):
         raise _Refused("it holds an array of other items than plain little-endian numbers")
     return np.dtype(f"<{kind}")
 
@@ -248,3 +283,23 @@ def _array(state: Value) -> np.ndarray:
     if len(data) != _plain(kind).itemsize * math.prod(shape):
         raise ValueError(f"an array of {math.prod(shape)} {kind} has {len(data)} bytes")
     return np.frombuffer(data, kind).reshape(shape, order="F" if fortran else "C")
+
+
+def _compressed_rows(state: Value) -> Value:
+    """The sparse matrix that a state (shape, where rows begin, columns, values) means."""
+    from scipy.sparse import csr_matrix
+
+    plain = {_text(name): value for name, value in state.items()}
+    (n_rows, n_columns), starts, columns, values = (
+        plain[name] for name in ("_shape", "indptr", "indices", "data")
+    )
+    if not all(isinstance(a, np.ndarray) and a.ndim == 1 for a in (starts, columns, values)):
+        raise ValueError("a sparse matrix without its three arrays")
+    whole = all(np.issubdtype(a.dtype, np.integer) for a in (starts, columns))
+    if not whole or len(starts) != n_rows + 1 or len(columns) != len(values):
+        raise ValueError(f"a sparse matrix of {n_rows} rows has {len(starts)} row pointers")
+    if starts[0] != 0 or starts[-1] != len(columns) or (np.diff(starts) < 0).any():
+        raise ValueError("the rows of a sparse matrix overlap")
+    if len(columns) and not 0 <= columns.min() <= columns.max() < n_columns:
+        raise ValueError(f"a sparse matrix of {n_columns} columns names column {columns.max()}")
+    return csr_matrix((values, columns, starts), shape=(n_rows, n_columns))

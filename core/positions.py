@@ -3,6 +3,8 @@
 # D width, N tokens.
 
 from collections.abc import Sequence
+from math import prod
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,6 +21,23 @@ def sincos_1d(positions: Tensor, dim: int) -> Tensor:
     frequency = 10000.0 ** (-torch.arange(dim // 2, dtype=torch.float64) / (dim / 2))
     angle = positions.to(torch.float64)[:, None] * frequency
     return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+Positions = Literal["grid", "sequence"]  # `sincos_grid` or `sinusoid` over the flattened index
+
+
+def sinusoid(count: int, dim: int) -> Tensor:
+    """(N, dim) float32 table of positions 0 … N − 1, sine and cosine of a frequency side by side.
+
+    Channel j has the angle position / 10000^(2 ⌊j / 2⌋ / dim), even channels its sine, odd ones its
+    cosine (Vaswani et al., 2017, §3.5). Computed in float64.
+
+    Args:
+        count: N.
+        dim: even width.
+    """
+    halves = sincos_1d(torch.arange(count), dim).unflatten(1, (2, dim // 2))
+    return halves.transpose(1, 2).flatten(1).to(torch.float32)
 
 
 def sincos_grid(
@@ -54,6 +73,13 @@ def sincos_grid(
     table = torch.cat([sincos_1d(c, part) for c in coordinates], dim=1)
     table = F.pad(table, (0, dim - table.shape[1], n_prefix, 0))
     return table.to(torch.float32)
+
+
+def position_table(kind: Positions, grid: Sequence[int], dim: int, n_prefix: int) -> Tensor:
+    """(1, n_prefix + N, dim) table of a kind, with zero rows for the prefix (class token)."""
+    if kind == "grid":
+        return sincos_grid(grid, dim, n_prefix=n_prefix)[None]
+    return F.pad(sinusoid(prod(grid), dim), (0, 0, n_prefix, 0))[None]
 
 
 def interpolate_grid(

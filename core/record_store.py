@@ -59,20 +59,17 @@ def read_record(path: Path) -> Record:
         ValidationError: missing, not a record, edited, or under another name; names file, field,
             found and expected.
     """
-    name = Path(path).stem
-    if not is_id(name) or Path(path).suffix != ".json":
+    path = Path(path)
+    if not is_id(path.stem) or path.suffix != ".json":
         raise ValidationError(
-            f"{path}: found the name '{Path(path).name}', expected <64 hexadecimal digits>.json",
+            f"{path}: found the name '{path.name}', expected <64 hexadecimal digits>.json",
             "records keep the name that they were written under",
         )
     try:
-        text = Path(path).read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ValidationError(f"{path}: expected a record file, found {error}", _MEND) from error
-    record = parse_record(text, str(path))
-    if record.id != name:
-        raise ValidationError(f"{path}: name: found {name}, expected {record.id}", _MEND)
-    return record
+    return parse_record(text, str(path), name=path.stem)
 
 
 def read_records(results: Path) -> list[Record]:
@@ -81,7 +78,17 @@ def read_records(results: Path) -> list[Record]:
     Raises:
         ValidationError: one of them does not hold.
     """
-    return [read_record(path) for path in sorted((results / RECORDS).glob("*.json"))]
+    return [read_record(path) for path in record_files(results)]
+
+
+def record_files(results: Path) -> list[Path]:
+    """The files of a results folder that stand where records do, in the order of their names."""
+    folder = results / RECORDS
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries)
+    return [folder / name for name in names if name.endswith(".json")]
 
 
 def read_predictions(record: Record, results: Path) -> "DataFrame":

@@ -23,6 +23,7 @@ from pydantic import ValidationError as PydanticError
 from .atomic_io import canonical_json
 from .config import Config
 from .errors import ValidationError
+from .hashing import sha256_bytes
 
 SCHEMA_VERSION = 1
 MAX_BYTES = 8 << 20  # a record is some kilobytes; more is no record
@@ -33,11 +34,19 @@ _MEND = "re-run the evaluation that made it, or fetch the record again"
 
 
 def _frozen(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if value is None or type(value) in (int, float, bool):  # most are: asked first
+        return value
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:  # half a UTF-16 pair
+            raise ValueError(f"not a text of whole characters: {ascii(value)}") from error
+        return value
+    if type(value) is list or type(value) is tuple:
+        return tuple(_frozen(inner) for inner in value)
     if isinstance(value, Mapping):
         return MappingProxyType({_frozen(key): _frozen(inner) for key, inner in value.items()})
-    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise ValueError(f"not a text of whole characters: {ascii(value)}")  # half a UTF-16 pair
-    return tuple(_frozen(inner) for inner in value) if isinstance(value, list | tuple) else value
+    return value
 
 
 def _thawed(value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -49,6 +58,10 @@ def _thawed(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return [_thawed(inner) for inner in value] if isinstance(value, tuple) else value
 
 
+def _inside(value: Any) -> Any:  # noqa: ANN401 - a block or a frozen mapping
+    return value.__dict__ if isinstance(value, Block) else dict(value)
+
+
 _FREEZE, _THAW = AfterValidator(_frozen), PlainSerializer(_thawed)
 Facts = Annotated[Mapping[str, JsonValue], _FREEZE, _THAW]
 
@@ -57,6 +70,14 @@ class Block(Config):
     """Base of the parts of a record: frozen, no unknown field, no coercion, no NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def canonical(self) -> str:
+        """The canonical JSON of `to_dict()`, without making the dict: stores hold thousands."""
+        return canonical_json(self.__dict__, default=_inside)
+
+    def hash(self) -> str:
+        """The sha256 of the canonical JSON."""
+        return sha256_bytes(self.canonical().encode())
 
 
 class Metric(Block):
@@ -79,7 +100,7 @@ class Metric(Block):
     n: int = Field(ge=1)
     n_of: Literal["items", "seeds", "folds", "groups"] = "items"
     interval: Annotated[tuple[float, float] | None, Field(strict=False)] = None
-    interval_method: Literal["bootstrap", "folds", "seeds", "exact"] | None = None
+    interval_method: Literal["bootstrap", "folds", "seeds", "exact", "jackknife"] | None = None
     parts: Annotated[tuple[float, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
@@ -118,6 +139,8 @@ class SubjectBlock(Block):
         content_hash: sha256 of weights and settings, or of the data set.
         training_data: the data sets that it was trained on, as declared.
         preprocessing: settings between the file and the model.
+        facts: what a reader wants to know of it: its method or generator, how many parameters,
+            or images and identities, the id of its audit.
     """
 
     name: Text
@@ -125,6 +148,7 @@ class SubjectBlock(Block):
     content_hash: Hash
     training_data: Annotated[tuple[Text, ...], Field(strict=False)] = ()
     preprocessing: Facts = Field(default_factory=dict)
+    facts: Facts = Field(default_factory=dict)
 
 
 class Claim(Block):
@@ -183,6 +207,10 @@ class Provenance(Block):
     commit: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
     command: str = ""
 
+    def sealed(self) -> str:
+        """Canonical JSON with its own hash among the keys."""
+        return canonical_json({**self.__dict__, "hash": self.hash()}, default=_inside)
+
 
 class Record(Block):
     """One result; immutable.
@@ -207,9 +235,10 @@ class Record(Block):
 
     def to_json(self) -> str:
         """The record file's text: canonical JSON with the id and a hash of each provenance."""
-        sealed = [{**p.to_dict(), "hash": p.hash()} for p in self.provenance]
-        body = {"id": self.id, "claim": self.claim.to_dict(), "provenance": sealed}
-        return canonical_json(body) + "\n"
+        claim = self.claim.canonical()
+        sealed = ",".join(p.sealed() for p in self.provenance)
+        claim_id = sha256_bytes(claim.encode())
+        return f'{{"claim":{claim},"id":"{claim_id}","provenance":[{sealed}]}}\n'
 
     def confirmed_by(self, other: "Record") -> "Record":
         """This record with the provenances of `other` that it lacks.
@@ -223,12 +252,13 @@ class Record(Block):
         return Record(claim=self.claim, provenance=(*self.provenance, *new))
 
 
-def parse_record(text: str, where: str) -> Record:
+def parse_record(text: str, where: str, *, name: str | None = None) -> Record:
     """The record in the text of a record file; parse and `to_json` are inverse.
 
     Args:
         text: the file's content.
         where: the file's name, put before each message.
+        name: the id that the record must have, where its file has one for a name.
 
     Raises:
         ValidationError: not a record, a field out of its form, or edited since it was written;
@@ -237,6 +267,7 @@ def parse_record(text: str, where: str) -> Record:
     body = _json_object(text, where)
     named_id = body.pop("id", None)
     seals = _pop_seals(body)
+    _check_schema(body, where)
     try:
         record = Record.model_validate(body)
     except PydanticError as error:
@@ -246,17 +277,35 @@ def parse_record(text: str, where: str) -> Record:
             f"{where}: {field or 'claim'}: {first['msg']}, found {str(first['input'])[:200]!r}",
             _MEND,
         ) from error
+    if record.to_json() != text:
+        raise _edited(record, named_id, seals, where)
+    if name not in (None, named_id):
+        raise ValidationError(f"{where}: name: found {name}, expected {named_id}", _MEND)
+    return record
+
+
+def _check_schema(body: Mapping[str, Any], where: str) -> None:
+    """Say first that a record is of another time: its fields then differ, too."""
+    claim = body.get("claim")
+    found = claim.get("schema_version") if isinstance(claim, dict) else None
+    if isinstance(found, int) and found != SCHEMA_VERSION:
+        raise ValidationError(
+            f"{where}: claim.schema_version: found {found}, expected {SCHEMA_VERSION}",
+            "a newer masquerade wrote it: update" if found > SCHEMA_VERSION else _MEND,
+        )
+
+
+def _edited(record: Record, named_id: Any, seals: list[Any], where: str) -> ValidationError:  # noqa: ANN401
+    """What is not as `to_json` would have written it."""
     if record.id != named_id:
-        raise ValidationError(f"{where}: id: found {named_id!r}, expected {record.id}", _MEND)
+        return ValidationError(f"{where}: id: found {named_id!r}, expected {record.id}", _MEND)
     for number, (provenance, seal) in enumerate(zip(record.provenance, seals, strict=True)):
         if provenance.hash() != seal:
-            raise ValidationError(
+            return ValidationError(
                 f"{where}: provenance.{number}.hash: found {seal!r}, expected {provenance.hash()}",
                 _MEND,
             )
-    if record.to_json() != text:
-        raise ValidationError(f"{where}: found JSON that is not canonical, expected ours", _MEND)
-    return record
+    return ValidationError(f"{where}: found JSON that is not canonical, expected ours", _MEND)
 
 
 def _json_object(text: str, where: str) -> dict[str, Any]:

@@ -114,6 +114,20 @@ def _read_safetensors(path: Path) -> WeightsFile:
     return WeightsFile(path, state, header)
 
 
+def facts_of(path: Path) -> dict[str, str]:
+    """What the header of one of our weights files says beside the settings; {} of any other file.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    try:
+        with safe_open(find_weights(path), framework="pt") as file:
+            header = file.metadata() or {}
+        return dict(json.loads(header["facts"])) if header.get("format") == FORMAT else {}
+    except (SafetensorError, ValueError, KeyError, OSError):
+        return {}  # whoever loads it says what is wrong with it
+
+
 def _read_torch(path: Path) -> WeightsFile:
     try:
         _refuse_bomb(path)

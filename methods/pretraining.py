@@ -57,6 +57,7 @@ def pretrain(
     loader = Loader(
         source, adapter, batch_size=train.batch_size, seed=train.seed, workers=train.workers,
         strict=strict, rank=world.rank, world=world.size, device=world.device,
+        last_batch=train.last_batch,
     )  # fmt: skip
     train.total_steps(loader.steps_per_epoch)  # the data is large enough: before anything is made
     torch.manual_seed(train.seed)

@@ -16,7 +16,9 @@ from ..core.training.settings import OptimSettings, TrainSettings
 
 FOLDER = Path(__file__).resolve().parent.parent / "recipes"
 SECTIONS = ("method", "data", "optim", "train")
-_TABLES = {*SECTIONS, "about", "finetune"}
+# settings of benchmarks, each under its slug
+_BENCHMARKS = ("finetune", "node-classification", "molecule-finetune")
+_TABLES = {*SECTIONS, "about", *_BENCHMARKS}
 _DEFAULT, _OVERRIDE, _FOLLOWS = "default", "--set", "follows method"
 
 
@@ -75,12 +77,17 @@ def about(slug: str) -> dict[str, Any]:
 
 
 def finetune(slug: str, recipe: str | None = None) -> dict[str, Any]:
-    """The published fine-tuning settings (`[finetune]`) of a recipe as a plain table.
+    """The published fine-tuning settings (`[finetune]`) of a recipe; see `benchmark_settings`."""
+    return benchmark_settings(slug, recipe, "finetune")
+
+
+def benchmark_settings(slug: str, recipe: str | None, benchmark: str) -> dict[str, Any]:
+    """The published settings of a benchmark (`[BENCHMARK]`) in a recipe as a plain table.
 
     Raises:
         UsageError: the recipe is unknown or of another method.
     """
-    return dict(_merged(_layers(slug, recipe)).get("finetune", {}))
+    return dict(_merged(_layers(slug, recipe)).get(benchmark, {}))
 
 
 def resolve(slug: str, recipe: str | None = None, overrides: Iterable[str] = ()) -> Resolved:

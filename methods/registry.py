@@ -12,8 +12,10 @@ if TYPE_CHECKING:  # `masquerade list` reads this table without importing torch
 
 METHODS = {
     "arcface": "masquerade.methods.image.arcface:ArcFace",
+    "graphmae": "masquerade.methods.graph.graphmae:GraphMAE",
     "mae": "masquerade.methods.image.mae:MAE",
     "vec2face": "masquerade.generators.vec2face.method:Vec2Face",
+    "videomae": "masquerade.methods.video.videomae:VideoMAE",
 }
 # published nets that methods use frozen: weights of them are read and written, nothing trains them
 NETWORKS = {

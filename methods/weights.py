@@ -219,4 +219,4 @@ def export_official(path: Path, out: Path) -> list[str]:
     state = to_official(own, cls.KEYMAP)
     content = wrapped(cls, state)
     write_file(out, lambda temporary: torch.save(content, temporary))
-    return list(state)
+    return list(content.get("model", state))

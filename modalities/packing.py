@@ -52,6 +52,7 @@ class PackSource(Source):
         self.labels = None if index["labels"] is None else np.array(index["labels"], np.int64)
         self.classes = tuple(index["classes"])
         self.settings: dict[str, Any] = index["settings"]
+        self.modality = str(self.settings.get("modality", "image"))
         self._sha256, self._crc32 = index["sha256"], index["crc32"]
         self._shapes = [tuple(shape) for shape in index["shapes"]]
         lengths = [int(np.prod(shape)) for shape in self._shapes]
@@ -89,6 +90,21 @@ class PackSource(Source):
             if (crc := zlib.crc32(self.read(i).content.tobytes())) != self._crc32[i]
         ]
         return wrong or [(_PIXELS, f"sha256 differs from {self._sha256}")]
+
+
+def open_pack(path: Path, modality: str) -> PackSource:
+    """The pack at a path.
+
+    Raises:
+        DataError: it is damaged, or of another modality.
+    """
+    pack = PackSource(path)
+    if pack.modality != modality:
+        raise DataError(
+            f"{path} is a pack of {pack.modality} data, wanted is {modality}",
+            f"name a pack of {modality} data, or a method for {pack.modality} data",
+        )
+    return pack
 
 
 def _read_index(path: Path) -> dict[str, Any]:

@@ -10,7 +10,9 @@ if TYPE_CHECKING:  # `masquerade list` reads this table without importing torch
     from ..core.modality import Modality
 
 MODALITIES = {
+    "graph": "masquerade.modalities.graph:Graph",
     "image": "masquerade.modalities.image:Image",
+    "video": "masquerade.modalities.video:Video",
 }
 
 

@@ -9,6 +9,7 @@ from .colour_noise import ColourNoiseMasker
 from .grid import GridMasker
 from .mask import Mask, take
 from .masker import Masker, visible_count
+from .node import Corruption, GraphNodeMasker, NodeMasker
 from .random import RandomMasker
 from .row_drop import RowDropMasker, RowMask
 from .running_cell import RunningCellMasker
@@ -30,9 +31,12 @@ __all__ = [
     "AnyMasker",
     "BlockMasker",
     "ColourNoiseMasker",
+    "Corruption",
+    "GraphNodeMasker",
     "GridMasker",
     "Mask",
     "Masker",
+    "NodeMasker",
     "RandomMasker",
     "RowDropMasker",
     "RowMask",

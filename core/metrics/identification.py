@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ValidationError
 from .checks import check_same_length, checked_labels, checked_values
+from .intervals import Interval, Method, effective_number, share_interval
 from .verification import accepted_at
 
 
@@ -84,3 +85,68 @@ def open_set(rank: ArrayLike, score: ArrayLike, stranger: ArrayLike, fpir: float
         fpir=float((strangers > threshold).mean()),
         accepted=((ranks == 1) & (scores > threshold)).astype(np.float64),
     )
+
+
+def price_of_strangers(
+    rank: ArrayLike, score: ArrayLike, stranger: ArrayLike, fpir: float
+) -> float:
+    """The TPIR that a little more FPIR buys: the slope at a FPIR, as `exchange_rate` has it.
+
+    Args:
+        rank: (N,) as for `open_set`.
+        score: (N,) likewise.
+        stranger: (M,) likewise.
+        fpir: about which.
+
+    Raises:
+        ValidationError: bad rows, or a target outside (0, 1).
+    """
+    low, high = (open_set(rank, score, stranger, end) for end in (fpir / 2, min(2 * fpir, 0.999)))
+    least = max(low.fpir, 1 / (2 * np.size(stranger)))
+    if high.fpir <= least:
+        return 0.0
+    return (high.tpir - low.tpir) / float(np.log(high.fpir / least)) / fpir
+
+
+def open_set_interval(
+    rank: ArrayLike,
+    score: ArrayLike,
+    stranger: ArrayLike,
+    fpir: float,
+    *,
+    owner: ArrayLike,
+    stranger_owner: ArrayLike,
+    seed: int = 0,
+) -> tuple[Interval, Method]:
+    """The 95 % interval of TPIR at a FPIR over people, whose threshold the strangers have set.
+
+    The gallery stays as it is; people who search it are resampled, strangers with the others. A
+    stranger pulls TPIR down by the price of her false positives.
+
+    Args:
+        rank: (N,) as for `open_set`.
+        score: (N,) likewise.
+        stranger: (M,) likewise.
+        fpir: likewise.
+        owner: (N,) whose mated search it is.
+        stranger_owner: (M,) whose non-mated search it is.
+        seed: of the resampling; the same seed, the same interval.
+
+    Raises:
+        ValidationError: bad rows, or a target outside (0, 1).
+    """
+    found = open_set(rank, score, stranger, fpir)
+    whose, who = checked_labels(owner, "owner"), checked_labels(stranger_owner, "stranger_owner")
+    check_same_length(found.accepted, whose, "rank and owner")
+    strangers = checked_values(stranger, "stranger")
+    check_same_length(strangers, who, "stranger and stranger_owner")
+    positive = (strangers > found.threshold).astype(np.float64)
+    mated = np.bincount(whose, found.accepted - found.tpir) / len(whose)
+    others = np.bincount(who, positive - found.fpir) / len(who)
+    rate = price_of_strangers(rank, score, stranger, fpir)
+    sizes, right = np.bincount(whose), np.bincount(whose, found.accepted)
+    outcomes = right, sizes - right, np.bincount(who, positive)
+    return share_interval(
+        found.tpir, np.concatenate([mated[sizes > 0], -rate * others[np.bincount(who) > 0]]),
+        groups=effective_number(sizes), outcomes=min(map(effective_number, outcomes)), seed=seed,
+    )  # fmt: skip

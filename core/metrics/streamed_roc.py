@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ValidationError
-from .verification import TarAtFar, accepted_at
+from .verification import Roc, TarAtFar, accepted_at
 
 Block = tuple[NDArray[np.float32], NDArray[np.bool_]]  # scores and whether each pair is genuine
 _LOW_BITS = 14
@@ -29,10 +29,12 @@ class StreamedRates:
     Attributes:
         equal: where FAR and FRR are closest; of equally close points the highest threshold.
         points: the ROC's point nearest to each FAR asked for; of equally near ones the larger TAR.
+        curve: the ROC at thresholds 0.2 % apart.
     """
 
     equal: TarAtFar
     points: tuple[TarAtFar, ...]
+    curve: Roc
 
     @property
     def eer(self) -> float:
@@ -72,6 +74,19 @@ def streamed_rates(read: Callable[[], Iterable[Block]], fars: Sequence[float]) -
         points=tuple(
             curve.nearest(far, allowed) for far, allowed in zip(fars, targets, strict=True)
         ),
+        curve=_coarse_roc(coarse),
+    )
+
+
+def _coarse_roc(coarse: NDArray[np.int64]) -> Roc:
+    """The ROC at the lower ends of the cells that hold a score."""
+    some = np.flatnonzero(coarse.sum(axis=0))[::-1]
+    ends = np.array([_number(int(cell) << _LOW_BITS) for cell in some])
+    impostor, genuine = np.cumsum(coarse[:, some], axis=1)
+    return Roc(
+        thresholds=np.append(np.inf, ends),
+        accepted_genuine=np.append(0, genuine),
+        accepted_impostor=np.append(0, impostor),
     )
 
 

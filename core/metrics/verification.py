@@ -220,8 +220,36 @@ def eer(curve: Roc) -> float:
         >>> eer(roc([0.9, 0.8, 0.7, 0.2, 0.1, 0.0, 0.0, 0.3], [1, 1, 1, 1, 0, 0, 0, 0]))
         0.25
     """
-    best = int(np.argmin(np.abs(curve.far - curve.frr)))
+    best = eer_point(curve)
     return float((curve.far[best] + curve.frr[best]) / 2)
+
+
+def eer_point(curve: Roc) -> int:
+    """The place on a ROC where FAR and FRR are closest; of equally close ones the first."""
+    return int(np.argmin(np.abs(curve.far - curve.frr)))
+
+
+def exchange_rate(curve: Roc, far: float) -> float:
+    """The TAR that a little more FAR buys: the slope of the ROC at a FAR.
+
+    Between half and twice that FAR, TAR is taken to rise with the logarithm of FAR.
+
+    Args:
+        curve: the ROC.
+        far: about which; not below that of a single impostor pair.
+
+    Example:
+        >>> curve = roc([0.9, 0.7, 0.5, 0.8, 0.6, 0.4], [1, 1, 1, 0, 0, 0])
+        >>> round(exchange_rate(curve, 0.4), 3)  # (3/3 - 1/3) / ln((2/3) / (1/6)) / 0.4
+        1.202
+    """
+    about = max(far, 1 / curve.n_impostor)
+    low, high = np.searchsorted(curve.far, [about / 2, 2 * about], side="right") - 1
+    least = max(float(curve.far[low]), 1 / (2 * curve.n_impostor))
+    if curve.far[high] <= least:
+        return 0.0
+    risen = float(curve.tar[high] - curve.tar[low])
+    return risen / float(np.log(curve.far[high] / least)) / about
 
 
 def tar_at_far(curve: Roc, target: float, rule: Rule = "exact") -> TarAtFar:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -68,9 +68,9 @@ class _Preparer(Dataset[tuple[Batch | None, list[_Damage]]]):
 class Loader:
     """Batches of a source.
 
-    Step s takes slice s mod S of the permutation of epoch s // S (the last, incomplete slice of
-    an epoch is dropped); rank r of R takes rows r, r + R, … of that global batch. So a step's
-    batch is a pure function of (seed, step), whatever came before it.
+    Step s takes slice s mod S of the permutation of epoch s // S (an incomplete last slice of an
+    epoch is dropped, or kept where asked for); rank r of R takes rows r, r + R, … of that global
+    batch. So a step's batch is a pure function of (seed, step), whatever came before it.
 
     A damaged file is named once, counted and left out of its batch, never replaced.
 
@@ -93,6 +93,7 @@ class Loader:
         world: int = 1,
         device: torch.device | str = "cpu",
         start_method: str | None = None,
+        last_batch: Literal["drop", "keep"] = "drop",
     ) -> None:
         """Check the request; nothing is read yet.
 
@@ -108,9 +109,11 @@ class Loader:
             world: R.
             device: where the batches go; page-locked on their way to CUDA.
             start_method: "fork", "spawn" or "forkserver"; None = the platform's.
+            last_batch: what becomes of an epoch's incomplete last batch.
 
         Raises:
-            UsageError: B is below 1, is no multiple of R, or there are no workers.
+            UsageError: B is below 1, is no multiple of R, there are no workers, or the last batch
+                is kept and smaller than R.
         """
         if batch_size < 1 or batch_size % world:
             raise UsageError(
@@ -122,7 +125,13 @@ class Loader:
         self.source, self.modality, self.batch_size, self.seed = source, modality, batch_size, seed
         self.workers, self.train, self.strict = workers, train, strict
         self.rank, self.world, self.device = rank, world, torch.device(device)
-        self._start_method = start_method
+        self._start_method, self._keeps_last = start_method, last_batch == "keep"
+        if self._keeps_last and 0 < len(source) % batch_size < world:
+            raise UsageError(
+                f"the last batch of an epoch has {len(source) % batch_size} samples for {world} "
+                "processes",
+                "choose another batch size, or train.last_batch=drop",
+            )
         self.damaged: list[tuple[str, str]] = []
         self.wait_s = 0.0
 
@@ -131,12 +140,13 @@ class Loader:
 
     @property
     def steps_per_epoch(self) -> int:
-        """S, the whole batches of an epoch.
+        """S, the batches of an epoch: the whole ones, or all where the last one is kept.
 
         Raises:
-            UsageError: the source is smaller than a batch.
+            UsageError: the source is smaller than a batch, and the last batch is not kept.
         """
-        steps = len(self.source) // self.batch_size
+        steps, rest = divmod(len(self.source), self.batch_size)
+        steps += self._keeps_last and rest > 0
         if steps == 0:
             raise UsageError(
                 f"{self.source.name} has {len(self.source)} samples, fewer than a batch of "

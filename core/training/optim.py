@@ -94,6 +94,8 @@ def make_optimizer(groups: list[dict[str, Any]], optim: OptimSettings) -> Optimi
     fused = all(has_fused(p.device) for g in groups for p in g["params"])
     if optim.optimizer == "sgd":
         return RowSgd(groups, lr=0.0, momentum=optim.momentum, fused=fused)
+    if optim.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=0.0, betas=optim.betas, eps=optim.eps, fused=fused)
     return torch.optim.AdamW(groups, lr=0.0, betas=optim.betas, eps=optim.eps, fused=fused)
 
 

@@ -59,6 +59,12 @@ class Speedometer:
         return speed
 
 
+def announce(text: str) -> None:
+    """Say what begins now, on stderr; nothing where that is no terminal."""
+    if sys.stderr.isatty():
+        Console(stderr=True).print(text, markup=False, highlight=False)
+
+
 class ProgressLine:
     """A live line on stderr; nothing where stderr is no terminal, or `shown` is False.
 

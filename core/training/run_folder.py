@@ -18,12 +18,15 @@ from ..atomic_io import explained, write_text
 from ..config import flatten, tomllib
 from ..errors import DataError, UsageError
 from ..provenance import commit, hardware, versions
+from ..weights import facts_of
 from .checkpoint import CheckpointStore
 from .jsonl import JsonLines
 from .settings import RUNTIME
 
 _PACKAGE = Path(__file__).resolve().parents[2]
 _LOCK = ".lock"
+_CONFIG = "config.toml"
+_RUN = "run"  # its table of what was trained on what
 
 
 class RunFolder:
@@ -124,7 +127,7 @@ class RunFolder:
 
     def _settle(self) -> None:
         """Compare or write the settings, sweep, open the files."""
-        stored = self.path / "config.toml"
+        stored = self.path / _CONFIG
         if stored.exists():
             self._compare(stored)
         else:
@@ -136,13 +139,7 @@ class RunFolder:
         self.bad_batches = JsonLines(self.path / "bad_batches.jsonl")
 
     def _compare(self, stored: Path) -> None:
-        try:
-            old = flatten(tomllib.loads(stored.read_text(encoding="utf-8")))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise DataError(
-                f"{stored} is damaged: {error}", "choose another folder with --out"
-            ) from error
-        new = flatten(self.config)
+        old, new = flatten(_read(stored)), flatten(self.config)
         for key in sorted(old.keys() | new.keys()):
             if key not in self._runtime and old.get(key) != new.get(key):
                 raise UsageError(
@@ -167,11 +164,48 @@ class RunFolder:
         write_text(path, json.dumps(sessions, indent=2))
 
 
+def settings_of(path: Path) -> dict[str, Any]:
+    """The settings of a run folder, or of the run that a checkpoint's file lies in; else {}.
+
+    Raises:
+        DataError: they are damaged.
+    """
+    for folder in (Path(path), *Path(path).resolve().parents[:3]):
+        stored = folder / _CONFIG
+        if stored.is_file():
+            settings = _read(stored)
+            return settings if _RUN in settings else {}  # another program's file
+    return {}
+
+
+def training_data_of(path: Path) -> tuple[str, ...]:
+    """The data that weights were trained on, as declared: names, without their folders.
+
+    Args:
+        path: a weights file, whose header may say it, or a run folder or one of its checkpoints,
+            whose settings do; () where nothing is said.
+
+    Raises:
+        DataError: the run's settings are damaged.
+        WeightsError: no weights are there.
+    """
+    said = facts_of(path).get("training_data", "").split()
+    name = settings_of(path).get(_RUN, {}).get("data")
+    return tuple(said) or ((Path(name).name,) if name else ())
+
+
+def _read(stored: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(stored.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{stored} is damaged: {error}", "choose another folder") from error
+
+
 def _refuse_other_content(path: Path) -> None:
     """A folder that holds files but no run is somebody's own."""
     if path.is_file():
         raise UsageError(f"{path} is a file, expected a folder", "choose another one with --out")
-    if not path.is_dir() or (path / "config.toml").exists():
+    if not path.is_dir() or (path / _CONFIG).exists():
         return
     own = {_LOCK}
     other = sorted(p.name for p in path.iterdir() if p.name not in own and p.suffix != ".tmp")

@@ -50,7 +50,7 @@ def lr_at_step(
     if optim.warmup_steps is not None:
         warmup = optim.warmup_steps / steps_per_epoch
     return lr_at(
-        step / steps_per_epoch,
+        step // steps_per_epoch if optim.per_epoch else step / steps_per_epoch,
         lr=optim.learning_rate(batch_size),
         min_lr=optim.min_lr,
         warmup_epochs=warmup,

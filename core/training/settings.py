@@ -26,12 +26,13 @@ class OptimSettings(Config):
         0.0024
     """
 
-    optimizer: Literal["adamw", "sgd", "lars"] = "adamw"
+    # adam: its weight decay is part of the gradient
+    optimizer: Literal["adamw", "adam", "sgd", "lars"] = "adamw"
     lr: Annotated[PositiveFloat | None, Unset] = None  # absolute; wins over blr
     blr: PositiveFloat = 1.5e-4  # lr = blr · batch / blr_batch
     blr_batch: PositiveInt = 256  # Goyal et al., 2017
-    betas: tuple[Share, Share] = (0.9, 0.95)  # adamw
-    eps: PositiveFloat = 1e-8  # adamw
+    betas: tuple[Share, Share] = (0.9, 0.95)  # adamw, adam
+    eps: PositiveFloat = 1e-8  # adamw, adam
     momentum: Share = 0.9  # sgd, lars
     trust: PositiveFloat = 1e-3  # lars
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
@@ -39,7 +40,8 @@ class OptimSettings(Config):
     warmup_epochs: Annotated[float, Field(ge=0)] = 40.0
     warmup_steps: Annotated[Annotated[int, Field(ge=0)] | None, Unset] = None  # wins over epochs
     warmup_start: Share = 0.0  # of lr, where the warm-up begins
-    min_lr: Annotated[float, Field(ge=0)] = 0.0
+    min_lr: Annotated[float, Field(ge=0)] = 0.0  # as large as lr: no schedule
+    per_epoch: bool = False  # the schedule moves between epochs only
     # epochs done after which the rate is divided by 10, in place of the cosine (ResNets, ArcFace)
     drop_epochs: Annotated[tuple[PositiveFloat, ...] | None, Unset] = None
     clip_norm: Annotated[PositiveFloat | None, Unset] = None
@@ -57,6 +59,7 @@ class TrainSettings(Config):
     steps: Annotated[PositiveInt | None, Unset] = None  # wins over epochs
     batch_size: PositiveInt = 4096  # over all processes and accumulated micro-batches
     accumulate: PositiveInt = 1  # micro-batches in a step
+    last_batch: Literal["drop", "keep"] = "drop"  # of an epoch, where it is incomplete
     precision: Literal["fp32", "bf16"] = "bf16"
     compile: bool | Literal["auto"] = "auto"  # auto: on CUDA only
     ema_decay: Annotated[Share | None, Unset] = None

@@ -274,6 +274,7 @@ class Trainer:
                 weight_decay=self.optim.weight_decay,
                 layer_decay=1.0 if decay is None else decay,
                 layer_id=None if decay is None else layer_id,
+                no_decay=self.method.NO_DECAY,
                 decay_all=self.optim.decay_all,
             ):
                 groups.append({**group, "scheduled": scheduled})

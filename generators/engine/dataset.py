@@ -67,6 +67,20 @@ class SynthesizedSet:
         """
         return read_audit(self.folder)
 
+    @property
+    def extractor(self) -> dict[str, str]:
+        """The face net behind the generator ("name", "hash"), as far as plan and audit say it.
+
+        Raises:
+            DataError: the set has no audit, or a damaged one.
+        """
+        findings = self.audit["findings"]
+        said = {
+            "name": findings.get("embedder") or self.plan.generator_facts.get("embedder"),
+            "hash": findings.get("embedder_hash"),
+        }
+        return {key: value for key, value in said.items() if isinstance(value, str)}
+
     def rows(self, first: int = 0, last: int | None = None) -> Iterator[Row]:
         """The rows first … last - 1 of the manifest, in order, a few thousand in memory.
 
@@ -140,8 +154,12 @@ class SynthesizedSet:
             yield chosen, np.stack([self.picture(row) for row in chosen])
 
     def source(self) -> Source:
-        """The set as a source of samples; an identity is a class."""
+        """The set as a source of samples of the template that its generator names, if any.
+
+        An identity is a class.
+        """
         from ...modalities.image.shards import ShardSource
 
         shards = [self.folder / SHARDS / entry.shard for entry in self.shards]
-        return ShardSource(str(self.folder), shards)
+        said = self.plan.generator_facts.get("template")
+        return ShardSource(str(self.folder), shards, said if isinstance(said, str) else None)

@@ -17,8 +17,9 @@ import torch
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from ...core.metrics.cosines import rounding_margin, unit_rows
-from ...core.metrics.faces import separability, threshold_at_far
+from ...core.metrics.cosines import unit_rows
+from ...core.metrics.leakage import RealIdentities
+from ...core.metrics.separability import separability
 from ...modalities.image.faces.embedders import Embedder
 from .certificate import Certificate, read_identities, verify_certificate
 from .frame import Frame
@@ -31,7 +32,6 @@ _BATCH = 64
 _DIGITS = 6
 _FAR = 1e-3
 _LEAST_CENTRES = 150  # real identities that a threshold at FAR 1e-3 needs (10 of 11,175 pairs)
-_CALIBRATED = 2048  # real identities whose pairs give the threshold: two million
 _BINS = 20_000  # of cosines: quantiles are right to 1e-4
 
 
@@ -69,7 +69,7 @@ class Spread:
         return (place + 0.5) * (2 / _BINS) - 1
 
 
-class _Leakage:
+class _Leaks:
     """How near pictures come to the identities that the generator was trained on.
 
     Args:
@@ -77,17 +77,13 @@ class _Leakage:
     """
 
     def __init__(self, centres: NDArray[np.float32]) -> None:
-        self._real = unit_rows(centres, "training centres")
-        some = self._real[:: max(1, len(self._real) // _CALIBRATED)][:_CALIBRATED]
-        strangers = some @ some.T
-        found = threshold_at_far(strangers[np.triu_indices(len(some), 1)], _FAR)
-        # it is the cosine of a pair, which other products may round to the other side of it
-        self.threshold = found - rounding_margin(centres.shape[1])
+        self._real = RealIdentities(centres)
+        self.threshold = self._real.pair_threshold(_FAR)
         self.pictures, self.above = Spread(), 0
 
-    def add(self, unit: NDArray[np.float32]) -> None:
-        """Compare pictures' unit vectors (M, d)."""
-        nearest = (unit @ self._real.T).max(axis=1)
+    def add(self, vectors: NDArray[np.float32]) -> None:
+        """Compare pictures' vectors (M, d)."""
+        nearest = self._real.nearest(vectors).cosine
         self.pictures.add(nearest)
         self.above += int((nearest >= self.threshold).sum())
 
@@ -97,14 +93,8 @@ class _Leakage:
         The threshold is one of pairs: of many training identities one lies above it by chance, so
         the share of real identities that do is what the pictures' share must be held against.
         """
-        real, above = Spread(), 0
-        for start in range(0, len(self._real), _BATCH):
-            products = self._real[start : start + _BATCH] @ self._real.T
-            own = np.arange(len(products))
-            products[own, start + own] = -1
-            nearest = products.max(axis=1)
-            real.add(nearest)
-            above += int((nearest >= self.threshold).sum())
+        strangers, real = self._real.strangers(), Spread()
+        real.add(strangers.cosine)
         return {
             "training_identities": len(self._real),
             "threshold_at_far_0.001": _round(self.threshold),
@@ -113,7 +103,7 @@ class _Leakage:
             "share_above_threshold": _round(self.above / self.pictures.n),
             "real_nearest_mean": _round(real.mean),
             "real_nearest_95_percent": _round(real.quantile(0.95)),
-            "real_share_above_threshold": _round(above / real.n),
+            "real_share_above_threshold": _round(strangers.share(self.threshold)),
         }
 
 
@@ -145,7 +135,7 @@ def audit_faces(
     identities = unit_rows(np.asarray(read_identities(dataset.prepared)), "identity vectors")
     centres = np.empty((len(identities), frame.width), dtype=np.float32)
     own, followed, strange = Spread(), Spread(), Spread()
-    leakage = _Leakage(training_centres) if len(training_centres) >= _LEAST_CENTRES else None
+    leakage = _Leaks(training_centres) if len(training_centres) >= _LEAST_CENTRES else None
     accepted = 0
     for number, vectors, n_accepted in _identities(dataset, embedder, frame, template):
         unit = unit_rows(vectors, f"pictures of identity {number}")
@@ -155,7 +145,7 @@ def audit_faces(
         strange.add(unit @ identities[(number + 1) % len(identities)])
         accepted += n_accepted
         if leakage is not None:
-            leakage.add(unit)
+            leakage.add(vectors)
     tau = settings.separation.tau
     found: dict[str, JsonValue] = {
         "certificate": _claim(certificate),

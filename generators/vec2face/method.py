@@ -31,6 +31,7 @@ from ...core.tokens import Batch, Tokens
 from ...modalities.image import Image
 from ...modalities.image.faces.checking import check_template
 from ...modalities.image.faces.embedders import Embedder, open_embedder
+from ...modalities.image.faces.points import PointsOf
 from ...modalities.image.faces.templates import ARCFACE_112
 from . import keymap
 from .config import N_ROWS
@@ -48,7 +49,6 @@ from .losses import (
 )
 from .model import Vec2FaceNet
 from .perturbation import perturbed
-from .points import PointsOf
 from .pose import train_pose_only
 from .start import load_start
 from .survey import Survey

@@ -24,8 +24,8 @@ from ...core.hashing import sha256_file
 from ...modalities.catalogue import resolve_data
 from ...modalities.image.faces.aligned import AlignedFaces
 from ...modalities.image.faces.checking import check_template
+from ...modalities.image.faces.points import PointsOf
 from ...modalities.image.faces.templates import template
-from .points import PointsOf
 
 logger = logging.getLogger(__name__)
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from ...core.errors import UsageError, WeightsError
 from ...core.masking import RowMask
+from ...core.training.run_folder import training_data_of
 from ...core.weights import find_weights, weights_hash
 from ...methods.weights import load_method
 from ..engine.worker import fixed_computation
@@ -56,16 +57,23 @@ class Synthesizer(Generator):
         method: the weights.
         content_hash: the sha256 of their file.
         device: where it computes.
+        training_data: what they learned from, as declared.
     """
 
     slug = "vec2face"
     Settings = Vec2FaceSynthesis
     fact_types: ClassVar[dict[str, type]] = {"sigma": float, "accepted": bool}
 
-    def __init__(self, method: Vec2Face, content_hash: str, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        method: Vec2Face,
+        content_hash: str,
+        device: str = "cpu",
+        training_data: tuple[str, ...] = (),
+    ) -> None:
         self.method = method.eval().requires_grad_(requires_grad=False).to(device)
         self.device = torch.device(device)
-        self._hash = content_hash
+        self._hash, self._training_data = content_hash, training_data
         self._identities = lru_cache(maxsize=2)(read_identities)
         self._poses = lru_cache(maxsize=2)(prepared_poses)
         self.nets = FrozenNets(method, device)
@@ -87,7 +95,7 @@ class Synthesizer(Generator):
         path = find_weights(SHIPPED if weights is None else weights)
         method = load_method(path, expect="vec2face")
         assert isinstance(method, Vec2Face)  # noqa: S101 - `expect` has said so
-        return cls(method, weights_hash(path), device)
+        return cls(method, weights_hash(path), device, training_data_of(path))
 
     @property
     def hash(self) -> str:
@@ -95,12 +103,13 @@ class Synthesizer(Generator):
         return self._hash
 
     def facts(self) -> dict[str, JsonValue]:
-        """Template, size and extractor."""
+        """Template, size, extractor, and what the weights learned from."""
         config = self.method.config
         return {
             "template": self.method.template, "size": config.image_size,
             "vector_width": config.rep_dim, "embedder": config.embedder,
             "training_identities": len(self.method.frame.centres),
+            "training_data": list(self._training_data),
         }  # fmt: skip
 
     def columns(self, settings: Vec2FaceSynthesis) -> Mapping[str, type]:

@@ -11,7 +11,8 @@ smaller (several times faster, visibly equal); switch it off for bit-equality wi
 from pathlib import Path
 from typing import Annotated, Literal
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor
 
@@ -19,7 +20,8 @@ from ...core.config import Config as BaseConfig
 from ...core.draws import Draws
 from ...core.modality import Modality, Sample, Source
 from ...core.tokens import Batch, Tokens
-from .cropping import centre, cut, random_box
+from ..pixels import denormalize, normalize
+from .cropping import centre, cut, random_box, whole
 from .decoding import Picture
 from .patches import grid_of, patchify, unpatchify
 
@@ -100,6 +102,15 @@ class Image(Modality):
             pixels = pixels.flip(-1)
         return {"image": self.normalize(pixels.contiguous())}
 
+    @classmethod
+    def whole(cls, sample: Sample, short_side: int | None = None) -> NDArray[np.uint8]:
+        """All of a picture, upright: (H, W, 3) uint8.
+
+        Raises:
+            DataError: the picture is damaged; names the file.
+        """
+        return whole(Picture(sample.content, sample.key), short_side)
+
     def _view(self, picture: Picture, draws: Draws | None) -> Tensor:
         """(3, S, S) uint8: what training or evaluation sees of a picture, before the flip."""
         config: Image.Config = self.config
@@ -117,20 +128,11 @@ class Image(Modality):
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """uint8 (…, 3, H, W) → float32, (value / 255 − mean) / std."""
-        mean, std = self._statistics(pixels.device)
-        return pixels.to(torch.float32).div_(255).sub_(mean).div_(std)
+        return normalize(pixels, self.config.mean, self.config.std)
 
     def denormalize(self, images: Tensor) -> Tensor:
         """Normalized (…, 3, H, W) → float32 in 0…1, clipped."""
-        mean, std = self._statistics(images.device)
-        return (images.to(torch.float32) * std + mean).clamp(0, 1)
-
-    def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        config: Image.Config = self.config
-        return (
-            torch.tensor(config.mean, device=device)[:, None, None],
-            torch.tensor(config.std, device=device)[:, None, None],
-        )
+        return denormalize(images, self.config.mean, self.config.std)
 
     @staticmethod
     def tokenize(images: Tensor | Batch, patch_size: int) -> Tokens:

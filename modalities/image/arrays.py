@@ -1,19 +1,18 @@
 """Images in arrays: `.npz` files and embedded sets."""
 
 import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ...core.errors import DataError
 from ...core.modality import Sample, Source
 from ..fingerprints import fingerprint
+from ..npz import member_names, open_zip, read_member
 
 _SPLITS = ("train", "val", "test")
 _KEY_DIGITS = 6
@@ -24,13 +23,13 @@ class Arrays:
     """What an array source holds.
 
     Attributes:
-        images: (N, H, W) or (N, H, W, C) uint8.
+        images: (N, H, W) or (N, H, W, C) uint8; of videos N arrays (frames, H, W, 3).
         keys: N names, sorted.
         labels: (N,) int64 or None.
         classes: class names.
     """
 
-    images: NDArray[np.uint8]
+    images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
     keys: list[str]
     labels: NDArray[np.int64] | None
     classes: tuple[str, ...]
@@ -42,11 +41,12 @@ class ArraySource(Source):
     Args:
         name: how a user calls it.
         load: gives the arrays; picklable, so that a worker can load them for itself.
+        modality: that they are of.
     """
 
-    def __init__(self, name: str, load: Callable[[], Arrays]) -> None:
-        self.name, self._load = name, load
-        self._images: NDArray[np.uint8] | None = None
+    def __init__(self, name: str, load: Callable[[], Arrays], modality: str = "image") -> None:
+        self.name, self._load, self.modality = name, load, modality
+        self._images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8] | None = None
         arrays = load()
         self._images = arrays.images
         self.keys, self.labels, self.classes = arrays.keys, arrays.labels, arrays.classes
@@ -84,14 +84,14 @@ def open_npz(path: Path, split: str | None) -> ArraySource:
 
 
 def _load_npz(path: Path, split: str | None) -> Arrays:
-    with _open_zip(path) as archive:
-        members = [n[:-4] for n in archive.namelist() if n.endswith(".npy")]
+    with open_zip(path) as archive:
+        members = member_names(archive)
         image_name, label_name = _choose(path, members, split)
-        images = _pixels(path, image_name, _read_member(path, archive, image_name))
+        images = _pixels(path, image_name, read_member(path, archive, image_name))
         n = len(images)
         labels = None
         if label_name is not None:
-            labels = _label_values(path, label_name, _read_member(path, archive, label_name), n)
+            labels = _label_values(path, label_name, read_member(path, archive, label_name), n)
         classes = _names(path, archive, members, "classes") if labels is not None else []
         keys = _names(path, archive, members, f"{split}_keys" if split else "keys")
     prefix = f"{split}/" if split else ""
@@ -108,13 +108,6 @@ def _load_npz(path: Path, split: str | None) -> Arrays:
             )
         labels = labels[order]
     return Arrays(images[order], [keys[i] for i in order], labels, tuple(classes))
-
-
-def _open_zip(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise DataError(f"{path} is damaged or no .npz: {error}", "write it again") from error
 
 
 def _choose(path: Path, members: list[str], split: str | None) -> tuple[str, str | None]:
@@ -141,34 +134,6 @@ def _choose(path: Path, members: list[str], split: str | None) -> tuple[str, str
         raise DataError(wanted, f"choose one: {choices}")
     image, label = pairs[split]
     return image, label if label in members else None
-
-
-def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[np.generic]:
-    """One array; the header must agree with the member's size before memory is taken."""
-    try:
-        info = archive.getinfo(f"{name}.npy")
-        with archive.open(info) as handle:
-            version = npy.read_magic(handle)
-            header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, _, dtype = header(handle)
-            if dtype.hasobject:
-                raise DataError(
-                    f"{path}: the array {name!r} holds pickled objects, which could run code",
-                    "write it as numbers",
-                )
-            length = handle.tell() + dtype.itemsize * int(np.prod(shape, dtype=object))
-            if length != info.file_size:
-                raise ValueError(f"the header asks for {length} bytes of {info.file_size}")
-        with archive.open(info) as handle:
-            return npy.read_array(handle, allow_pickle=False)
-    except (
-        OSError, ValueError, KeyError, EOFError, SyntaxError, TypeError, MemoryError,
-        OverflowError, RecursionError, NotImplementedError, RuntimeError, zipfile.BadZipFile,
-        zlib.error,
-    ) as error:  # fmt: skip
-        raise DataError(
-            f"{path}: the array {name!r} is damaged: {error}", "write the file again"
-        ) from error
 
 
 def _pixels(path: Path, name: str, array: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -206,4 +171,4 @@ def _label_values(path: Path, name: str, array: NDArray[np.generic], n: int) -> 
 def _names(path: Path, archive: zipfile.ZipFile, members: list[str], name: str) -> list[str]:
     if name not in members:
         return []
-    return [str(v) for v in _read_member(path, archive, name).reshape(-1)]
+    return [str(v) for v in read_member(path, archive, name).reshape(-1)]

@@ -29,6 +29,7 @@ class FineTuneSettings(Config):
     Attributes:
         magnitude: of RandAugment, 0…10; 0 switches it off.
         spread: standard deviation of the magnitude.
+        operations: of RandAugment, for each image.
         erasing: probability that a rectangle is filled with noise.
         mixup: alpha of the mixing weight's Beta distribution; 0 = no mixup.
         cutmix: the same for cutmix; where both are on, each step takes one with equal chance.
@@ -39,6 +40,7 @@ class FineTuneSettings(Config):
 
     magnitude: float = 9.0
     spread: float = 0.5
+    operations: int = 2
     erasing: float = 0.25
     mixup: float = 0.8
     cutmix: float = 1.0
@@ -67,14 +69,14 @@ class FineTuneAugment:
         """The augmented batch and its targets.
 
         Args:
-            images: (B, 3, H, W) float32, normalized by the settings' mean and std.
+            images: (B, 3, [T,] H, W) float32, normalized by the settings' mean and std.
             labels: (B,) int64.
             n_classes: K.
             draws: B rows.
             step: its key decides on mixup and cutmix.
 
         Returns:
-            (B, 3, H, W) normalized, and (B, K) float32 targets whose rows sum to 1.
+            (B, 3, [T,] H, W) normalized, and (B, K) float32 targets whose rows sum to 1.
         """
         settings = self.settings
         draws = draws.fork("finetune")
@@ -86,12 +88,14 @@ class FineTuneAugment:
         return self._mixed(images, targets, draws.fork("mix").step(step))
 
     def _randomly_augmented(self, images: Tensor, draws: Draws) -> Tensor:
-        mean = torch.tensor(self.settings.mean, device=images.device)[:, None, None]
-        std = torch.tensor(self.settings.std, device=images.device)[:, None, None]
+        shape = (3, *[1] * (images.ndim - 2))
+        mean = torch.tensor(self.settings.mean, device=images.device).view(shape)
+        std = torch.tensor(self.settings.std, device=images.device).view(shape)
         plain = (images * std + mean).clamp(0, 1)
         changed = rand_augment(
-            plain, draws, magnitude=self.settings.magnitude, spread=self.settings.spread
-        )
+            plain, draws, magnitude=self.settings.magnitude, spread=self.settings.spread,
+            n_operations=self.settings.operations,
+        )  # fmt: skip
         return (changed - mean) / std
 
     def _mixed(self, images: Tensor, targets: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
@@ -139,7 +143,7 @@ def erase(
     """Images with a rectangle of standard normal noise each (Zhong et al., 2020; timm "pixel").
 
     Args:
-        images: (B, 3, H, W) normalized.
+        images: (B, 3, [T,] H, W) normalized; one rectangle for all frames.
         draws: B rows.
         probability: that an image gets one.
         value: what the rectangle is filled with in the place of noise.
@@ -148,7 +152,7 @@ def erase(
     chosen = draws.fork("use").uniform().tolist()
     numbers = draws.fork("place").uniform(_ERASE_ATTEMPTS, 4).tolist()
     if value is None:
-        filling = draws.fork("noise").normal(3, height, width).to(images)
+        filling = draws.fork("noise").normal(*images.shape[1:]).to(images)
     else:
         filling = torch.full_like(images, value)
     result = images.clone()
@@ -163,7 +167,7 @@ def erase(
             w = round(math.sqrt(share * height * width / ratio))
             if h < height and w < width:
                 top, left = int(y * (height - h + 1)), int(x * (width - w + 1))
-                window = (b, slice(None), slice(top, top + h), slice(left, left + w))
+                window = (b, ..., slice(top, top + h), slice(left, left + w))
                 result[window] = filling[window]
                 break
     return result

@@ -11,7 +11,6 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from ...core.errors import DataError
+from ..files import Encoded
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = frozenset(
@@ -44,19 +44,6 @@ _UPRIGHT = {
     8: Pillow.Transpose.ROTATE_90,
 }
 _ON_ITS_SIDE = frozenset({5, 6, 7, 8})
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """The bytes of a picture file.
-
-    Attributes:
-        name: the file as a user knows it (path, or shard and member), for messages.
-        data: its bytes.
-    """
-
-    name: str
-    data: bytes
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """RandAugment (Cubuk et al., 2020) with timm's "rand-m9-mstd0.5-inc1" table, by kornia.
 
 Every number comes from the row's own draws, so an image's augmentation does not depend on the
-batch around it. Pictures are (3, H, W) in 0…1; what an affine map uncovers is mid-grey.
+batch around it. All frames of a clip get the same operations at the same strength. Pictures are
+(3, H, W) in 0…1; what an affine map uncovers is mid-grey.
 """
 
-# H rows, W columns.
+# T frames, H rows, W columns.
 
 from collections.abc import Callable
 
@@ -25,31 +26,32 @@ def rand_augment(
     """Each image after `n_operations` operations, chosen and applied by its own draws.
 
     Args:
-        images: (B, 3, H, W) float32 in 0…1.
+        images: (B, 3, H, W) float32 in 0…1, or clips (B, 3, T, H, W).
         draws: B rows.
         magnitude: 0…10 (paper: M = 9 of 10).
         spread: standard deviation of the magnitude.
         n_operations: choices per image (paper: N = 2); each is applied with probability 0.5.
 
     Returns:
-        (B, 3, H, W) in 0…1.
+        The same shape, in 0…1.
     """
     choice = draws.fork("choice").integers(len(OPERATIONS), n_operations).tolist()
     numbers = draws.fork("use").uniform(n_operations, 2).tolist()
     level = (magnitude + spread * draws.fork("level").normal(n_operations)).clamp(0, _LEVELS)
     rows = []
     for image, chosen, use, levels in zip(images, choice, numbers, level.tolist(), strict=True):
-        row = image[None]
+        row = image[None] if image.ndim == 3 else image.transpose(0, 1)
         for operation, (applied, sign), m in zip(chosen, use, levels, strict=True):
             if applied < _PROBABILITY:
                 row = OPERATIONS[operation](row, m / _LEVELS, 1.0 if sign < 0.5 else -1.0)
-        rows.append(row.clamp(0, 1))
-    return torch.cat(rows)
+        row = row.clamp(0, 1)
+        rows.append(row[0] if image.ndim == 3 else row.transpose(0, 1))
+    return torch.stack(rows)
 
 
 def _affine(image: Tensor, matrix: list[list[float]]) -> Tensor:
-    """The image moved by a 2×3 matrix in pixels, grey where nothing was."""
-    theta = torch.tensor([matrix], dtype=image.dtype, device=image.device)
+    """Images (T, 3, H, W) moved by a 2×3 matrix in pixels, grey where nothing was."""
+    theta = torch.tensor([matrix] * len(image), dtype=image.dtype, device=image.device)
     grey = torch.full((3,), 0.5, dtype=image.dtype, device=image.device)
     size = (image.shape[-2], image.shape[-1])
     return kornia.geometry.transform.warp_affine(
@@ -66,8 +68,9 @@ def _rotate(image: Tensor, m: float, sign: float) -> Tensor:
         centre, angle, torch.ones(1, 2, device=image.device)
     )
     return kornia.geometry.transform.warp_affine(
-        image, matrix, (height, width), padding_mode="fill", fill_value=grey
-    )
+        image, matrix.expand(len(image), -1, -1), (height, width),
+        padding_mode="fill", fill_value=grey,
+    )  # fmt: skip
 
 
 def _shear_x(image: Tensor, m: float, sign: float) -> Tensor:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from ...core.errors import DataError
 from ...core.modality import Source
-from ..packing import PackSource, is_pack
+from ..folders import split_of
+from ..packing import is_pack, open_pack
 from .arrays import open_npz
 from .decoding import SUFFIXES
-from .folders import open_file, open_folder
+from .folders import PICTURES, open_file, open_folder
 from .shards import ShardSource
 
 
@@ -17,7 +18,7 @@ def open_source(path: Path) -> Source:
     Raises:
         DataError: nothing there, or nothing that can be read.
     """
-    path, split = _split(Path(path))
+    path, split = split_of(Path(path))
     if not path.exists():
         raise DataError(f"{path} does not exist", "check the path given to --data")
     if path.is_file():
@@ -27,18 +28,10 @@ def open_source(path: Path) -> Source:
             return _open_part(path, split)
         path = path / split
     if is_pack(path):
-        return PackSource(path)
+        return open_pack(path, PICTURES.noun)
     # a synthesized set keeps its shards in a sub-folder
     shards = sorted(path.glob("*.tar")) or sorted(path.glob("shards/*.tar"))
     return ShardSource(str(path), shards) if shards else open_folder(path)
-
-
-def _split(path: Path) -> tuple[Path, str | None]:
-    text = str(path)
-    if path.exists() or "#" not in text:
-        return path, None
-    before, _, after = text.rpartition("#")
-    return Path(before), after or None
 
 
 def _open_part(path: Path, part: str) -> Source:

@@ -5,6 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from masquerade.benchmarks import probe
+from masquerade.benchmarks.classification import frequency_scores, scored_rows
 from masquerade.benchmarks.features import Features, Scaler
 from masquerade.benchmarks.logistic import Logistic, stratified_split
 from masquerade.benchmarks.opening import open_data, open_subject
@@ -29,7 +30,7 @@ def test_probabilities_equal_scikit_learns_on_all_columns(width: int, penalty: f
     plain.fit(scaler(train.values)[rows], train.labels[rows])
     model = Logistic(train)
     weights = model.fit(rows, penalty)
-    same = model.predict(weights, test.values) == plain.predict(scaler(test.values))
+    same = model.scores(weights, test.values, 3).argmax(1) == plain.predict(scaler(test.values))
     # separable rows with hardly a penalty have no one solution
     assert same.mean() >= (0.99 if penalty > 1e-5 else 0.9)
     logits = scaler(test.values) @ model._axes @ weights[1:] + weights[0]
@@ -51,7 +52,7 @@ def test_one_class_predicts_it() -> None:
     train = blobs(6, 4, 0)
     one = Features(train.values, np.full(6, 2), train.keys, train.classes)
     model = Logistic(one)
-    assert model.predict(model.fit(np.arange(6), 1.0), train.values).tolist() == [2] * 6
+    assert model.scores(model.fit(np.arange(6), 1.0), train.values, 3).argmax(1).tolist() == [2] * 6
 
 
 def test_collapsed_features_predict_the_most_frequent_class() -> None:
@@ -59,7 +60,7 @@ def test_collapsed_features_predict_the_most_frequent_class() -> None:
         np.ones((5, 3), np.float32), np.array([0, 1, 1, 1, 0]), tuple("abcde"), ("x", "y")
     )
     model = Logistic(flat)
-    assert model.predict(model.fit(np.arange(5), 1e-2), flat.values).tolist() == [1] * 5
+    assert model.scores(model.fit(np.arange(5), 1e-2), flat.values, 2).argmax(1).tolist() == [1] * 5
 
 
 def test_the_split_is_stratified_disjoint_and_of_the_asked_size() -> None:
@@ -140,6 +141,29 @@ def test_record_holds_what_its_predictions_give(subject: ModelSubject, data: Tas
     assert probe.score(table) == claim.metrics
     assert claim.subject.preprocessing["size"] == 8
     assert claim.benchmark.data == "colours.npz"
+
+
+def test_top_5_counts_labels_among_the_five_best_scores() -> None:
+    scores = np.array([[6.0, 5, 4, 3, 2, 1], [6, 5, 4, 3, 1, 2], [2, 2, 2, 2, 2, 2]])
+    test = Features(
+        np.zeros((3, 1), np.float32), np.array([4, 4, 5]), tuple("abc"), tuple("uvwxyz")
+    )
+    rows = scored_rows(test, scores, seed=0)
+    assert rows["rank"].tolist() == [5, 6, 6]  # by hand; equal scores count for the lower class
+    found = probe.score(rows)
+    assert found["top_5_accuracy"].value == pytest.approx(1 / 3)
+    assert found["accuracy"].value == 0
+
+
+def test_chance_ranks_classes_by_their_frequency() -> None:
+    labels = np.array([0, 1, 1, 2, 2, 2, 3, 4, 5])
+    train = Features(np.zeros((9, 1), np.float32), labels, tuple("abcdefghi"), tuple("uvwxyz"))
+    assert frequency_scores(train, 2).tolist() == [[1, 2, 3, 1, 1, 1]] * 2
+
+
+def test_few_classes_have_no_top_5() -> None:
+    test = Features(np.zeros((1, 1), np.float32), np.array([0]), ("a",), tuple("vwxyz"))
+    assert "rank" not in scored_rows(test, np.zeros((1, 5)), seed=0)
 
 
 def test_raw_digits_are_far_above_chance() -> None:

@@ -18,8 +18,10 @@ from masquerade.benchmarks.subjects import (
     RawSubject,
     method_hash,
 )
+from masquerade.cli.main import call
 from masquerade.core.errors import DataError, UsageError
 from masquerade.core.tokens import Batch
+from masquerade.core.weights import save_method
 from masquerade.methods.image.mae import MAE
 
 
@@ -117,21 +119,46 @@ def test_a_weights_file_is_a_subject(subject: ModelSubject, data: TaskData, tmp_
     )
 
 
-def test_a_run_folder_brings_its_preprocessing_and_its_data(
-    subject: ModelSubject, tmp_path: Path
-) -> None:
-    from masquerade.core.weights import save_method
+@pytest.fixture
+def run(npz: Path, tmp_path: Path) -> Path:
+    """A run of one step on the pictures of the file."""
+    small = [
+        "method.image_size=8", "method.patch_size=4", "method.dim=16", "method.depth=1",
+        "method.heads=2", "method.decoder_dim=8", "method.decoder_depth=1",
+        "method.decoder_heads=2", "data.eval_crop=0.5", "train.steps=1", "train.batch_size=4",
+    ]  # fmt: skip
+    words = ["pretrain", "mae", "--data", f"{npz}#train", "--out", str(tmp_path / "run")]
+    sets = [word for setting in small for word in ("--set", setting)]
+    assert call([*words, "--recipe", "mae-tiny", "--device", "cpu", "--quiet", *sets]) == 0
+    return tmp_path / "run"
 
-    run = tmp_path / "run"
-    save_method(subject.method, run / "latest" / "model.safetensors")
-    (run / "config.toml").write_text(
-        '[source]\nname = "a/photos"\n[data]\nsize = 8\neval_crop = 0.5\n'
-    )
+
+def test_a_run_folder_brings_its_preprocessing_and_its_data(run: Path) -> None:
     for path in (run, run / "latest" / "model.safetensors"):
         opened = open_subject(str(path))
-        assert opened.training_data == ("photos",)
+        assert opened.training_data == ("colours.npz#train",)
         assert opened.preprocessing["eval_crop"] == 0.5
     assert open_subject(str(run)).name == "run"
+
+
+def test_what_weights_were_trained_on_may_stand_in_their_header(
+    subject: ModelSubject, tmp_path: Path
+) -> None:
+    save_method(subject.method, tmp_path / "plain.safetensors")
+    save_method(subject.method, tmp_path / "said.safetensors", training_data="photos digits")
+    assert open_subject(str(tmp_path / "plain.safetensors")).training_data == ()
+    assert open_subject(str(tmp_path / "said.safetensors")).training_data == ("photos", "digits")
+
+
+def test_settings_beside_weights_that_are_no_runs_are_not_taken(
+    subject: ModelSubject, tmp_path: Path
+) -> None:
+    save_method(subject.method, tmp_path / "w.safetensors")
+    (tmp_path / "config.toml").write_text("[data]\nsize = 4\n")
+    assert open_subject(str(tmp_path / "w.safetensors")).preprocessing["size"] == 8
+    (tmp_path / "config.toml").write_text("[run\n")
+    with pytest.raises(DataError, match=r"config\.toml is damaged"):
+        open_subject(str(tmp_path / "w.safetensors"))
 
 
 @pytest.mark.parametrize(
@@ -188,4 +215,6 @@ def test_a_subject_above_its_baselines_raises_no_alarm(
 ) -> None:
     records = [r.record for r in run_with_baselines(knn, subject, data, knn.Settings())]
     assert alarms([records[0], records[1]]) == []
-    assert len(alarms([records[1], records[0]])) == 1
+    chance, raw = records[1], records[3]
+    assert len(alarms([chance, raw])) == 1
+    assert alarms([chance, records[0]]) == []  # what is no baseline raises none either

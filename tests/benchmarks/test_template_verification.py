@@ -94,10 +94,31 @@ def test_rates_equal_a_restatement(tmp_path: Path) -> None:
     }  # type: ignore[index, call-overload]
     published = claim.facts["published"]["tar_at_far_1e-6"]  # type: ignore[index, call-overload]
     assert published["ranked"] is False  # type: ignore[index, call-overload]
-    metric = claim.metrics["tar_at_far_1e-1"]
+    metric = claim.metrics["tar_at_far_1e-2"]
     assert (metric.n, metric.n_of, metric.interval_method) == (35, "groups", "bootstrap")
     assert metric.interval is not None
     assert metric.interval[0] < metric.value < metric.interval[1]
+
+
+def test_counts_are_of_each_person_and_rate(tmp_path: Path) -> None:
+    data, subject, rows = a_set(tmp_path / "set")
+    result = scored(data, subject)
+    scores, far = restated(rows), result.record.claim.facts["far"]
+    person = {"first": rows["first"] // 3, "second": rows["second"] // 3}
+    for name, found in result.predictions.groupby("rate"):
+        threshold = found["threshold"].iloc[0]
+        for kind, same in (("genuine", rows["same"]), ("impostor", ~rows["same"])):
+            for column, chosen in ((kind, same), (f"accepted_{kind}", same & (scores > threshold))):
+                expected = np.bincount(person["first"][chosen], minlength=35)
+                if kind == "impostor":  # an impostor pair stands at both of its people
+                    expected = expected + np.bincount(person["second"][chosen], minlength=35)
+                # people are numbered as they come; a score at the threshold may round either way
+                gaps = np.sort(found[column].to_numpy()) - np.sort(expected)
+                assert np.abs(gaps).max() <= (1 if column.startswith("accepted") else 0)
+        if name in ("tar_at_far_1e-1", "tar_at_far_1e-2"):
+            rate = protocol.people_counts(found).far
+            assert rate == far[str(name).removeprefix("tar_at_far_")]  # type: ignore[index, call-overload]
+            assert found["tar_per_far"].iloc[0] > 0
 
 
 def test_tars_never_fall_with_far_and_are_recomputed(

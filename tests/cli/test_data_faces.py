@@ -89,9 +89,9 @@ def test_an_out_of_another_template_is_refused(capsys, people, tmp_path):
 def test_mistakes_are_one_sentence(capsys, tmp_path, monkeypatch, words, expected, sentence):
     monkeypatch.chdir(tmp_path)
     if "insightface:none" in words:
-        from masquerade.modalities.image.faces import insightface_detector
+        from masquerade.modalities.image.faces import model_packs
 
-        monkeypatch.setattr(insightface_detector, "PACKS", tmp_path)
+        monkeypatch.setattr(model_packs, "PACKS", tmp_path)
     code, out, err = run(capsys, *words)
     assert code == expected
     assert out == ""

@@ -27,9 +27,12 @@ def test_json_has_every_section(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["methods"][0]["golden"] is True
 
 
-def test_empty_section_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_boards_name_what_they_are_made_of(capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["list", "boards"]) == 0
-    assert capsys.readouterr().out == "none yet\n"
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split() == ["slug", "modality", "benchmarks", "title"]
+    found = next(row for row in rows if row.startswith("representation "))
+    assert "probe, knn, few-shot, finetune" in found
 
 
 def test_unknown_section_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:

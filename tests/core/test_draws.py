@@ -77,3 +77,11 @@ def test_step_draws_are_one_row_of_the_batch() -> None:
     first, second = draws([1, 2]), draws([9])
     assert torch.equal(first.step(4).uniform(3), second.step(4).uniform(3))
     assert not torch.equal(first.step(4).uniform(3), first.step(5).uniform(3))
+
+
+def test_views_of_a_row_are_independent_of_each_other_and_of_the_batch() -> None:
+    rows = draws([5, 9]).views(3)
+    numbers = rows.uniform(6)
+    assert torch.equal(numbers[0], draws([5]).uniform(6)[0])
+    assert torch.equal(numbers[3:], draws([9]).views(3).uniform(6))
+    assert len({tuple(row.tolist()) for row in numbers}) == 6

@@ -113,3 +113,43 @@ def test_pooling_leaves_the_class_token_out_or_is_it() -> None:
     assert pool(latents, "mean").tolist() == [[1, 6]]
     assert pool(latents, "mean_std").tolist() == [[1, 6, 1, 2]]
     assert pool(latents, "cls").tolist() == [[9, 9]]
+
+
+def test_encoder_without_class_token_has_the_tokens_alone() -> None:
+    torch.manual_seed(0)
+    encoder = ViTEncoder(
+        patch_values=6, grid=(2, 2, 2), dim=8, depth=1, heads=2, class_token=False,
+        positions="sequence", key_bias=False,
+    )  # fmt: skip
+    assert encoder.cls_token is None
+    assert "positions" not in encoder.state_dict()
+    values = torch.randn(2, 8, 6)
+    assert encoder.encode(Tokens(values, grid=(2, 2, 2))).shape == (2, 8, 8)
+    mask = Mask.from_order(torch.tensor([[3, 1, 0, 2, 4, 5, 6, 7]] * 2), 2)
+    assert encoder.encode(Tokens(values, grid=(2, 2, 2)), mask).shape == (2, 2, 8)
+    # a longer clip gets the table of its own length, and equal beginnings
+    longer = encoder._positions_of((4, 2, 2))
+    assert longer.shape == (1, 16, 8)
+    assert torch.equal(longer[:, :8], encoder.positions)
+
+
+def test_decoder_of_predicted_queries_sees_nothing_of_the_others() -> None:
+    """Hidden tokens that are not predicted change nothing; a visible one can be asked for."""
+    torch.manual_seed(0)
+    decoder = ViTDecoder(
+        latent_dim=8, grid=(6,), dim=8, depth=2, heads=2, n_out=3, class_token=False,
+        positions="sequence", key_bias=False, embed_bias=False, queries="predicted",
+    )  # fmt: skip
+    torch.nn.init.normal_(decoder.mask_token)
+    latents = torch.randn(1, 2, 8)
+    visible, asked = torch.tensor([[0, 3]]), torch.tensor([[3, 4]])
+    first = decoder(latents, Mask(visible, torch.tensor([[1, 2, 4, 5]]), predicted=asked))
+    other = decoder(latents, Mask(visible, torch.tensor([[4]]), predicted=asked))
+    assert first.shape == (1, 2, 3)
+    assert torch.equal(first, other)
+    # by hand: visible latents, then mask tokens with the positions of 3 and 4
+    x = torch.cat([decoder.embed(latents), decoder.mask_token.expand(1, 2, -1)], dim=1)
+    x = x + decoder.positions[:, [0, 3, 3, 4]]
+    for block in decoder.blocks:
+        x = block(x)
+    torch.testing.assert_close(first, decoder.head(decoder.norm(x))[:, 2:])

@@ -97,3 +97,29 @@ def test_attention_drops_weights_and_outputs() -> None:
     # uniform weights 1/4, kept ones doubled, sums of 0 … 4 of them, outputs doubled or zero
     assert set(out.unique().tolist()) == {0.0, 1.0, 2.0, 3.0, 4.0}
     assert out.mean().item() == pytest.approx(1, abs=0.1)
+
+
+def test_attention_without_key_bias_equals_one_whose_key_bias_is_zero() -> None:
+    torch.manual_seed(0)
+    layer, whole, x = Attention(8, 2, key_bias=False), Attention(8, 2), torch.randn(2, 5, 8)
+    torch.nn.init.normal_(layer.q_bias)
+    torch.nn.init.normal_(layer.v_bias)
+    bias = torch.cat([layer.q_bias, torch.zeros(8), layer.v_bias])
+    whole.load_state_dict(
+        {"qkv.weight": layer.qkv.weight, "qkv.bias": bias, "proj.weight": layer.proj.weight,
+         "proj.bias": layer.proj.bias}
+    )  # fmt: skip
+    torch.testing.assert_close(layer(x), whole(x))
+    torch.testing.assert_close(layer.attend_from(x[:, :2], x), whole.attend_from(x[:, :2], x))
+    assert {name for name, _ in layer.named_parameters()} == {
+        "qkv.weight", "q_bias", "v_bias", "proj.weight", "proj.bias",
+    }  # fmt: skip
+
+
+def test_a_key_bias_changes_nothing() -> None:
+    """Why it may be left out: it moves all logits of a query alike."""
+    torch.manual_seed(0)
+    layer, x = Attention(8, 2), torch.randn(1, 5, 8)
+    before = layer(x)
+    torch.nn.init.normal_(layer.qkv.bias[8:16].data)
+    torch.testing.assert_close(layer(x), before, rtol=1e-5, atol=1e-6)

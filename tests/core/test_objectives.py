@@ -7,6 +7,7 @@ import torch
 
 from masquerade.core import objectives
 from masquerade.core.masking import Mask
+from masquerade.core.objectives import normalize_tubelets, tubelet_mse
 
 # one sample of three tokens: token 0 visible, tokens 2 and 1 hidden
 MASK = Mask(visible=torch.tensor([[0]]), hidden=torch.tensor([[2, 1]]))
@@ -86,3 +87,37 @@ def test_chamfer_by_hand() -> None:
 def test_objectives_are_computed_in_float32() -> None:
     prediction = torch.full((1, 2, 2), 1.0, dtype=torch.bfloat16)
     assert objectives.patch_mse(prediction, TARGET, MASK).dtype == torch.float32
+
+
+def test_tubelets_are_normalized_per_channel_with_eps_outside_the_root() -> None:
+    torch.manual_seed(0)
+    tubelets = torch.rand(2, 3, 24)
+    normalized, mean, deviation = normalize_tubelets(tubelets)
+    for channel in range(3):
+        values = tubelets[1, 2, channel::3].numpy().astype("float64")
+        deviated = values.std(ddof=1) + 1e-6
+        wanted = (values - values.mean()) / deviated
+        assert normalized[1, 2, channel::3].numpy() == pytest.approx(wanted, abs=1e-5)
+        assert deviation[1, 2, channel::3].numpy() == pytest.approx([deviated] * 8, abs=1e-6)
+    torch.testing.assert_close(normalized * deviation + mean, tubelets)
+
+
+def test_a_zero_prediction_of_tubelets_costs_n_minus_1_over_n() -> None:
+    torch.manual_seed(0)
+    tubelets, mask = torch.rand(2, 4, 3 * 32), Mask.from_order(torch.arange(4).repeat(2, 1), 1)
+    loss = tubelet_mse(torch.zeros(2, 3, 96), tubelets, mask)
+    assert float(loss) == pytest.approx(31 / 32, abs=1e-4)
+
+
+def test_only_tubelets_that_are_decoded_and_hidden_count() -> None:
+    """One ratio over the batch (card, section 4), by hand."""
+    torch.manual_seed(0)
+    tubelets, prediction = torch.rand(2, 4, 12), torch.rand(2, 2, 12)
+    mask = Mask(
+        visible=torch.tensor([[0, 1], [2, 3]]), hidden=torch.tensor([[2, 3], [0, 1]]),
+        predicted=torch.tensor([[1, 2], [0, 1]]),
+    )  # fmt: skip
+    per_token = (prediction - mask.take_predict(tubelets)).square().mean(-1)
+    wanted = (per_token[0, 1] + per_token[1, 0] + per_token[1, 1]) / 3
+    loss = tubelet_mse(prediction, tubelets, mask, normalize=False)
+    torch.testing.assert_close(loss, wanted)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from masquerade.core.positions import sincos_1d, sincos_grid
+from masquerade.core.positions import position_table, sincos_1d, sincos_grid, sinusoid
 
 
 def test_2d_table_puts_the_column_first_and_concatenates_sines_and_cosines() -> None:
@@ -39,3 +39,20 @@ def test_3d_table_has_time_first_and_pads_the_rest() -> None:
 def test_widths_that_do_not_split_are_refused(grid, dim) -> None:
     with pytest.raises(ValueError, match="sin-cos"):
         sincos_grid(grid, dim)
+
+
+def test_sinusoid_alternates_sine_and_cosine_of_each_frequency() -> None:
+    table = sinusoid(5, 6)
+    for position in range(5):
+        for channel in range(6):
+            angle = position / 10000 ** (2 * (channel // 2) / 6)
+            wanted = math.cos(angle) if channel % 2 else math.sin(angle)
+            assert float(table[position, channel]) == pytest.approx(wanted, abs=1e-7)
+
+
+def test_tables_of_both_kinds_begin_with_zero_prefix_rows() -> None:
+    for kind in ("grid", "sequence"):
+        table = position_table(kind, (2, 3), 8, 1)
+        assert table.shape == (1, 7, 8)
+        assert not table[0, 0].any()
+    assert torch.equal(position_table("sequence", (2, 3), 8, 0)[0], sinusoid(6, 8))

@@ -85,6 +85,7 @@ records = st.builds(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(records)
 def test_parse_of_render_is_the_same_record(record: Record) -> None:
     text = record.to_json()
@@ -95,7 +96,7 @@ def test_parse_of_render_is_the_same_record(record: Record) -> None:
     assert json.loads(text)["id"] == record.id
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_any_changed_byte_of_a_record_file_is_found(data: st.DataObject) -> None:
     content = a_record().to_json().encode()
@@ -104,6 +105,20 @@ def test_any_changed_byte_of_a_record_file_is_found(data: st.DataObject) -> None
     edited = content[:place] + bytes([byte]) + content[place + 1 :]
     with pytest.raises((ValidationError, UnicodeDecodeError)):
         parse_record(edited.decode("utf-8"), "it")
+
+
+def test_a_record_of_a_later_schema_is_named_as_such() -> None:
+    """Whatever else a later schema changed, the version is what is said."""
+    body = json.loads(a_record().to_json())
+    body["claim"] |= {"schema_version": 2, "colour": "red"}
+    with pytest.raises(ValidationError, match=r"it: claim\.schema_version: found 2, expected 1"):
+        parse_record(json.dumps(body), "it")
+
+
+def test_a_whole_number_where_a_real_one_belongs_is_not_canonical() -> None:
+    text = a_record(wall=1.0).to_json().replace('"wall_time_s":1.0', '"wall_time_s":1')
+    with pytest.raises(ValidationError, match=r"provenance\.0\.hash|not canonical"):
+        parse_record(text, "it")
 
 
 def test_an_edited_file_is_refused_with_file_field_found_and_expected(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from masquerade.core.masking import RowDropMasker
-from masquerade.core.metrics.faces import separability
+from masquerade.core.metrics.separability import separability
 from masquerade.generators.vec2face.attrop import AttrOP
 from masquerade.generators.vec2face.attrop_losses import AttrOpSettings
 from masquerade.generators.vec2face.estimators import FeatureNorm, Yaw

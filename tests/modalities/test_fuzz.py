@@ -104,9 +104,9 @@ def test_damaged_arrays_raise_our_error_only(tmp_path, coffee, save):
 
 
 def test_damaged_pack_indices_raise_our_error_only(tmp_path, folder):
-    from masquerade.modalities.image.packs import pack_images
+    from masquerade.modalities.packs import pack_source
 
-    pack_images(Image.open(folder), tmp_path / "p")
+    pack_source(Image.open(folder), tmp_path / "p")
     index = tmp_path / "p" / "index.json"
 
     def consume(data):

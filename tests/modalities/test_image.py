@@ -11,7 +11,7 @@ from masquerade.core.errors import UsageError
 from masquerade.core.modality import Sample
 from masquerade.core.tokens import Batch, Tokens
 from masquerade.modalities.image import Image
-from masquerade.modalities.image.packs import pack_images
+from masquerade.modalities.packs import pack_source
 
 from .test_sources import write_npz, write_shards
 
@@ -21,7 +21,7 @@ def draws(sample, epoch, seed=3):
 
 
 def test_every_container_gives_the_same_tensors_bit_for_bit(tmp_path, folder, twelve):
-    pack_images(Image.open(folder), tmp_path / "pack")
+    pack_source(Image.open(folder), tmp_path / "pack")
     containers = [
         Image.open(folder),
         Image.open(write_shards(tmp_path / "shards", twelve)),

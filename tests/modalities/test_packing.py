@@ -9,14 +9,14 @@ from PIL import Image as Pillow
 from masquerade.core.errors import DataError, MasqueradeError, UsageError
 from masquerade.modalities import packing
 from masquerade.modalities.image import Image
-from masquerade.modalities.image.packs import damaged_files, pack_images
+from masquerade.modalities.packs import damaged_files, pack_source
 
 from .test_sources import write_npz
 
 
 @pytest.fixture
 def pack(tmp_path, folder):
-    pack_images(Image.open(folder), tmp_path / "pack")
+    pack_source(Image.open(folder), tmp_path / "pack")
     return tmp_path / "pack"
 
 
@@ -38,14 +38,14 @@ def test_pack_and_npz_of_the_same_pixels_have_one_fingerprint(pack, tmp_path, tw
 
 def test_pictures_of_different_sizes_keep_their_shapes(tmp_path, folder, coffee):
     Pillow.fromarray(coffee).save(folder / "rocket" / "9.png")
-    pack_images(Image.open(folder), tmp_path / "p")
+    pack_source(Image.open(folder), tmp_path / "p")
     source = Image.open(tmp_path / "p")
     assert source.read(0).content.shape == (40, 48, 3)
     assert np.array_equal(source.read(12).content, coffee)
 
 
 def test_short_side_scales_down_and_is_kept_in_the_index(tmp_path, folder):
-    pack_images(Image.open(folder), tmp_path / "p", 20)
+    pack_source(Image.open(folder), tmp_path / "p", 20)
     source = Image.open(tmp_path / "p")
     assert source.read(3).content.shape == (20, 24, 3)
     assert source.settings["short_side"] == 20
@@ -97,7 +97,7 @@ def test_interrupted_packing_leaves_nothing(tmp_path, folder):
             yield i
 
     with pytest.raises(KeyboardInterrupt):
-        pack_images(Image.open(folder), tmp_path / "out" / "p", progress=stops)
+        pack_source(Image.open(folder), tmp_path / "out" / "p", progress=stops)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -107,7 +107,7 @@ def test_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, folder, monkeypa
 
     monkeypatch.setattr(packing, "canonical_json", full)
     with pytest.raises(MasqueradeError, match="No space left"):
-        pack_images(Image.open(folder), tmp_path / "out" / "p")
+        pack_source(Image.open(folder), tmp_path / "out" / "p")
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -115,26 +115,26 @@ def test_existing_folder_is_never_replaced(tmp_path, folder):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with pytest.raises(UsageError, match="exists already"):
-        pack_images(Image.open(folder), tmp_path / "mine")
+        pack_source(Image.open(folder), tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").exists()
 
 
 def test_damaged_file_is_left_out_and_named_or_stops(tmp_path, folder):
     bad = folder / "chelsea" / "2.png"
     bad.write_bytes(bad.read_bytes()[:300])
-    left_out = pack_images(Image.open(folder), tmp_path / "p")
+    left_out = pack_source(Image.open(folder), tmp_path / "p")
     assert [key for key, _ in left_out] == ["chelsea/2"]
     assert str(bad) in left_out[0][1]
     source = Image.open(tmp_path / "p")
     assert len(source) == 11
     assert "chelsea/2" not in source.keys
     with pytest.raises(DataError, match="damaged"):
-        pack_images(Image.open(folder), tmp_path / "q", strict=True)
+        pack_source(Image.open(folder), tmp_path / "q", strict=True)
     assert not (tmp_path / "q").exists()
 
 
 def test_source_with_damaged_files_only_is_refused(tmp_path):
     (tmp_path / "a.png").write_bytes(b"x")
     with pytest.raises(DataError, match="all 1 files"):
-        pack_images(Image.open(tmp_path / "a.png"), tmp_path / "p")
+        pack_source(Image.open(tmp_path / "a.png"), tmp_path / "p")
     assert not (tmp_path / "p").exists()

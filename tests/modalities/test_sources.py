@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 
 from masquerade.core.errors import DataError
 from masquerade.modalities.image import Image
-from masquerade.modalities.image.packs import pack_images
+from masquerade.modalities.packs import pack_source
 
 
 def add(tar, name, data, **facts):
@@ -101,7 +101,7 @@ def test_folder_of_splits_asks_for_one(folder, tmp_path):
 
 def test_classes_and_loose_pictures_mixed_are_refused(folder, coffee):
     Pillow.fromarray(coffee).save(folder / "loose.png")
-    with pytest.raises(DataError, match=r"both class folders .* loose pictures \(loose\.png"):
+    with pytest.raises(DataError, match=r"both class folders .* loose images \(loose\.png"):
         Image.open(folder)
 
 
@@ -353,7 +353,7 @@ def test_every_source_survives_pickling(tmp_path, folder, twelve, kind):
         path = write_npz(tmp_path / "a.npz", twelve)
     elif kind == "pack":
         path = tmp_path / "p"
-        pack_images(Image.open(folder), path)
+        pack_source(Image.open(folder), path)
     else:
         path = folder
     source = Image.open(path)

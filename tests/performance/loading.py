@@ -21,7 +21,7 @@ from PIL import Image as Pillow
 from masquerade.core.training.loader import Loader
 from masquerade.modalities.image import Image
 from masquerade.modalities.image.embedded import PHOTOGRAPHS, photograph
-from masquerade.modalities.image.packs import pack_images
+from masquerade.modalities.packs import pack_source
 
 SIZE, BATCH = (500, 375), 32
 
@@ -87,8 +87,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         write_pictures(root, options.files)
-        pack_images(Image.open(root / "folder"), root / "full.pack")
-        pack_images(Image.open(root / "folder"), root / "256.pack", 256)
+        pack_source(Image.open(root / "folder"), root / "full.pack")
+        pack_source(Image.open(root / "folder"), root / "256.pack", 256)
         sources = {
             "folder": root / "folder",
             "tar": root / "shards.tar",

@@ -9,6 +9,7 @@ fixed similarity between the two, and refused where there is none.
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,7 +21,12 @@ from .templates import convert
 
 NAMES = ("face-api", "pca-lda", "dlib")
 FACE_NETS = ("iresnet", "arcface", "pca-lda")  # as the headers of weights files name them
-_FORMS = f"{', '.join(NAMES)}, onnx:FILE, or a weights file or run of {' or '.join(FACE_NETS)}"
+# nets that share weights or a teacher: what pleases one of a row by accident pleases all
+KIN = (frozenset({"face-api", "dlib"}),)  # face-api is dlib's net, quantized
+_FORMS = (
+    f"{', '.join(NAMES)}, onnx:FILE, insightface:PACK, or a weights file or run of "
+    f"{' or '.join(FACE_NETS)}"
+)
 
 
 @dataclass(frozen=True)
@@ -138,12 +144,28 @@ class Embedder(nn.Module, ABC):
         return super().train(mode=False)
 
 
+def kinship(judge: Embedder, name: str, content_hash: str | None) -> Literal["same", "kin"] | None:
+    """What an extractor is to another one, of which a name and perhaps a hash are known.
+
+    Args:
+        judge: the extractor.
+        name: of the other one.
+        content_hash: the sha256 of the other one's weights; None where only the name is known.
+
+    Returns:
+        "same" net, "kin" by the table `KIN`, or None: nothing in common that is known.
+    """
+    if content_hash == judge.hash or (content_hash is None and name == judge.name):
+        return "same"
+    return "kin" if any({judge.name, name} <= row for row in KIN) else None
+
+
 def open_embedder(text: str, device: str = "cpu") -> Embedder:
     """The extractor that a user names.
 
     Args:
-        text: "face-api" or "pca-lda" (shipped), "dlib", "onnx:FILE", or a weights file or run
-            folder of a face net (see `FACE_NETS`).
+        text: "face-api" or "pca-lda" (shipped), "dlib", "onnx:FILE", "insightface:PACK" (a model
+            pack's folder or name), or a weights file or run folder of a face net (`FACE_NETS`).
         device: where it computes.
 
     Raises:
@@ -167,7 +189,12 @@ def open_embedder(text: str, device: str = "cpu") -> Embedder:
     elif name == "onnx" and rest:
         from .onnx_net import OnnxNet
 
-        found = OnnxNet(Path(rest), device=device)
+        found = OnnxNet(Path(rest), device)
+    elif name == "insightface" and rest:
+        from .model_packs import find_recogniser
+        from .onnx_net import OnnxNet
+
+        found = OnnxNet(find_recogniser(rest), device, f"insightface:{Path(rest).name}")
     elif Path(text).exists():
         found = _of_file(Path(text))
     else:

@@ -12,15 +12,12 @@ from ....core.errors import WeightsError
 from ....core.extras import require
 from ....core.hashing import sha256_file
 from .detectors import Face
+from .model_packs import MEND, located
 
-PACKS = Path("~/.insightface/models")  # where the package keeps what its user has fetched
 _PREFIXES = ("det_", "scrfd", "retinaface")  # how its detectors are called
 _SIDES = (640, 128)  # a face that fills the picture is found at the smaller size only
 _THRESHOLD = 0.5
-_MEND = (
-    "fetch a pack yourself, for example with `insightface-cli model.download buffalo_l` (its "
-    "weights are for research only), or use --detector mtcnn, which is shipped"
-)
+_MEND = f"{MEND}, or use --detector mtcnn, which is shipped"
 
 
 def find_model(text: str) -> Path:
@@ -32,18 +29,16 @@ def find_model(text: str) -> Path:
     Raises:
         WeightsError: there is none, or a folder holds several.
     """
-    for path in (Path(text).expanduser(), PACKS.expanduser() / text):
-        if path.is_file():
-            return path
-        if path.is_dir():
-            found = sorted(p for p in path.glob("*.onnx") if p.name.startswith(_PREFIXES))
-            if len(found) == 1:
-                return found[0]
-            raise WeightsError(
-                f"{path} holds {len(found)} detectors ({', '.join(_PREFIXES)}…), expected one",
-                "name the ONNX file: --detector insightface:FILE",
-            )
-    raise WeightsError(f"no insightface model '{text}' here or in {PACKS}", _MEND)
+    path = located(text, _MEND)
+    if path.is_file():
+        return path
+    found = sorted(p for p in path.glob("*.onnx") if p.name.startswith(_PREFIXES))
+    if len(found) == 1:
+        return found[0]
+    raise WeightsError(
+        f"{path} holds {len(found)} detectors ({', '.join(_PREFIXES)}…), expected one",
+        "name the ONNX file: --detector insightface:FILE",
+    )
 
 
 class InsightFaceDetector:

@@ -9,6 +9,7 @@ from ....core.errors import WeightsError
 from ....core.fit import compare
 from ....core.hashing import sha256_file
 from ....core.iresnet import IResNet, IResNetConfig
+from ....core.training.run_folder import training_data_of
 from ....core.weights import WeightsFile
 from .embedders import Embedder, View
 from .templates import ARCFACE_112
@@ -24,10 +25,16 @@ class IResNetEmbedder(Embedder):
         name: what people call it.
         net: the net.
         content_hash: the sha256 of its weights file.
+        training_data: the data sets that it was trained on, as declared.
     """
 
-    def __init__(self, name: str, net: IResNet, content_hash: str) -> None:
-        super().__init__(name, content_hash, net.config.dim, ARCFACE_112, differentiable=True)
+    def __init__(
+        self, name: str, net: IResNet, content_hash: str, training_data: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(
+            name, content_hash, net.config.dim, ARCFACE_112,
+            differentiable=True, training_data=training_data,
+        )  # fmt: skip
         self.net = net
         self.freeze()
 
@@ -47,7 +54,7 @@ class IResNetEmbedder(Embedder):
         if not report.fits:
             raise WeightsError(f"{file.path} does not fit:\n{report}", "import the weights again")
         net.load_state_dict(state)
-        return cls(name, net, sha256_file(file.path))
+        return cls(name, net, sha256_file(file.path), training_data_of(file.path))
 
     def chips_to_vectors(self, chips: Tensor) -> Tensor:
         """(B, D) of faces (B, 3, 112, 112) in [-1, 1]."""

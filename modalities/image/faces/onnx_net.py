@@ -20,6 +20,7 @@ from ....core.hashing import sha256_file
 from .embedders import Embedder
 from .templates import ARCFACE_112, template
 
+_SIDE = template(ARCFACE_112).size
 _FIRST_NODES = 8  # where InsightFace looks for the graph's own normalization
 
 
@@ -29,19 +30,25 @@ class OnnxNet(Embedder):
     Args:
         path: the .onnx file.
         device: "cuda…" asks for the CUDA provider, where the installed runtime has it.
+        name: what people call it; None = the file's.
 
     Raises:
         WeightsError: no such file, no readable graph, or not a face net of this kind.
         MissingExtra: onnx or onnxruntime is absent.
     """
 
-    def __init__(self, path: Path, device: str = "cpu") -> None:
+    def __init__(self, path: Path, device: str = "cpu", name: str | None = None) -> None:
+        if path.is_dir():
+            raise WeightsError(
+                f"{path} is a folder, expected an ONNX file",
+                f"name the file, or, where it is a model pack, insightface:{path}",
+            )
         if not path.is_file():
             raise WeightsError(f"no ONNX file at {path}", "check the path behind 'onnx:'")
         pixels, session = _reads_pixels(path), _session(path, device)
         shape = _input_shape(session, path)
         super().__init__(
-            f"onnx:{path.stem}", sha256_file(path), _width(session, shape, path),
+            name or f"onnx:{path.stem}", sha256_file(path), _width(session, shape, path),
             ARCFACE_112, differentiable=False,
         )  # fmt: skip
         self._session = session
@@ -61,14 +68,41 @@ class OnnxNet(Embedder):
         return torch.from_numpy(found).to(chips.device)
 
 
-def _reads_pixels(path: Path) -> bool:
-    """Whether the graph begins by subtracting and scaling."""
+def is_recogniser(path: Path) -> bool:
+    """Whether an ONNX file's net makes one vector of a face of the template; it is not run.
+
+    Raises:
+        WeightsError: the file is damaged.
+        MissingExtra: onnx is absent.
+    """
+    graph = _graph(path)
+    weights = {tensor.name for tensor in graph.initializer}  # old files list them as inputs, too
+    inputs = [_sides(value) for value in graph.input if value.name not in weights]
+    outputs = [_sides(value) for value in graph.output]
+    return (
+        len(inputs) == len(outputs) == 1
+        and inputs[0][1:] == (3, _SIDE, _SIDE)
+        and len(outputs[0]) == 2
+    )
+
+
+def _sides(value: Any) -> tuple[int, ...]:  # noqa: ANN401 - onnx has no types here
+    """The shape of an input or output; 0 where it is free."""
+    return tuple(side.dim_value for side in value.type.tensor_type.shape.dim)
+
+
+def _graph(path: Path) -> Any:  # noqa: ANN401 - onnx has no types here
     try:
-        graph = require("onnx").load(str(path), load_external_data=False).graph
+        return require("onnx").load(str(path), load_external_data=False).graph
     except MissingExtra:
         raise
     except Exception as error:  # a foreign file can fail in any way inside the parser
         raise WeightsError(f"{path} is no readable ONNX file", "download it again") from error
+
+
+def _reads_pixels(path: Path) -> bool:
+    """Whether the graph begins by subtracting and scaling."""
+    graph = _graph(path)
     first = {node.op_type for node in graph.node[:_FIRST_NODES]}
     return "Sub" in first and bool(first & {"Mul", "Div"})
 
@@ -95,21 +129,20 @@ def _input_shape(session: Any, path: Path) -> tuple[int | None, int, int, int]: 
     Raises:
         WeightsError: another input than one face picture of the template, or several outputs.
     """
-    side = template(ARCFACE_112).size
     inputs, outputs = session.get_inputs(), session.get_outputs()
     shape = tuple(inputs[0].shape)
     free = [n if isinstance(n, int) else None for n in shape]
     fits = len(shape) == 4 and all(
-        n in (None, want) for n, want in zip(free[1:], (3, side, side), strict=True)
+        n in (None, want) for n, want in zip(free[1:], (3, _SIDE, _SIDE), strict=True)
     )
     if len(inputs) != 1 or len(outputs) != 1 or not fits or inputs[0].type != "tensor(float)":
         raise WeightsError(
-            f"{path}: expected one input (B, 3, {side}, {side}) of float32 and one output, got "
+            f"{path}: expected one input (B, 3, {_SIDE}, {_SIDE}) of float32 and one output, got "
             f"{len(inputs)} inputs, the first {shape} of {inputs[0].type}, and "
             f"{len(outputs)} outputs",
             "name a face recognition net of the ArcFace kind",
         )
-    return (free[0] or None, 3, side, side)
+    return (free[0] or None, 3, _SIDE, _SIDE)
 
 
 def _width(

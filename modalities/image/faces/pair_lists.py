@@ -16,7 +16,7 @@ import numpy as np
 from ....core.errors import DataError
 from ....core.metrics.pair_folds import N_FOLDS, contiguous_folds
 from ..decoding import SUFFIXES
-from ..folders import FileSource
+from ..folders import PICTURES, FileSource
 from .pairs import FacePairs
 
 _MAX_DIGITS, _MAX_NAME_BYTES = 9, 255
@@ -163,7 +163,7 @@ def _pairs(
         for file, person in zip((line.a, line.b), line.names, strict=True):
             people.setdefault(_inside(file, path), person)
     there = {file: _present(root, file) for file in people}
-    source = FileSource(str(path), root, sorted(set(there.values())))
+    source = FileSource(str(path), root, sorted(set(there.values())), PICTURES)
     row = {file: place for place, file in enumerate(source.files)}
     who = {there[file]: person for file, person in people.items()}
     return FacePairs(

@@ -55,6 +55,15 @@ def test_set_is_a_source_whose_classes_are_the_identities(finished):
     assert source.labels.tolist() == [i for i in range(12) for _ in range(4)]
     assert source.classes == tuple(map(str, range(12)))
     assert source.read(5).label == 1
+    assert source.template == "none"  # as the generator says
+
+
+def test_extractor_is_what_plan_and_audit_say(finished):
+    dataset = SynthesizedSet(finished)
+    assert dataset.extractor == {}
+    audit = {**dataset.audit, "findings": {"embedder": "net", "embedder_hash": "0" * 64}}
+    (finished / "audit.json").write_text(json.dumps(audit))
+    assert SynthesizedSet(finished).extractor == {"name": "net", "hash": "0" * 64}
 
 
 def test_whole_set_has_no_problem_and_an_unfinished_one_is_refused(request_for, finished, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from masquerade.core.errors import ValidationError
-from masquerade.core.metrics.faces import threshold_at_far
+from masquerade.core.metrics.leakage import threshold_at_far
 from masquerade.generators.engine.dataset import SynthesizedSet
 from masquerade.generators.engine.synthesis import synthesize
 from masquerade.generators.vec2face import audit as module

@@ -242,6 +242,8 @@ def test_a_run_is_an_extractor_of_its_template(run, faces, tmp_path) -> None:
     words = ["embed", str(run), "--data", str(faces), "--out", str(out)]
     assert call([*words, "--set", "data.template=arcface-112"]) == 0
     assert open_subject(str(run)).hash == net.hash
+    for path in (run, file):
+        assert open_subject(str(path)).training_data == net.training_data == ("set",)
 
 
 def test_a_run_is_scored_beside_its_untrained_net(run, faces, tmp_path, capsys) -> None:

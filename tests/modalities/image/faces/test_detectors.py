@@ -5,7 +5,7 @@ import pytest
 
 from masquerade.core import extras
 from masquerade.core.errors import MissingExtra, UsageError, WeightsError
-from masquerade.modalities.image.faces import insightface_detector
+from masquerade.modalities.image.faces import insightface_detector, model_packs
 from masquerade.modalities.image.faces.detectors import Face, main_face, open_detector
 
 
@@ -48,14 +48,14 @@ def test_dlib_without_its_package_names_the_extra(monkeypatch):
 
 
 def test_insightface_never_fetches_a_pack(tmp_path, monkeypatch):
-    monkeypatch.setattr(insightface_detector, "PACKS", tmp_path)
+    monkeypatch.setattr(model_packs, "PACKS", tmp_path)
     with pytest.raises(WeightsError, match="no insightface model 'buffalo_l'") as caught:
         open_detector("insightface:buffalo_l")
     assert "--detector mtcnn" in caught.value.remedy
 
 
 def test_insightface_pack_must_hold_one_detector(tmp_path, monkeypatch):
-    monkeypatch.setattr(insightface_detector, "PACKS", tmp_path)
+    monkeypatch.setattr(model_packs, "PACKS", tmp_path)
     pack = tmp_path / "pack"
     pack.mkdir()
     (pack / "w600k_r50.onnx").touch()

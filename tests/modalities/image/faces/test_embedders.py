@@ -8,7 +8,14 @@ from torch import Tensor
 
 from masquerade.core.errors import UsageError, WeightsError
 from masquerade.core.weights import save_module
-from masquerade.modalities.image.faces.embedders import Embedder, face_net_of, open_embedder
+from masquerade.modalities.image.faces.embedders import (
+    KIN,
+    NAMES,
+    Embedder,
+    face_net_of,
+    kinship,
+    open_embedder,
+)
 from masquerade.modalities.image.faces.iresnet import IResNet, IResNetConfig
 
 
@@ -130,3 +137,27 @@ def test_weights_that_lack_a_key_are_refused(tmp_path: Path) -> None:
     save_module(net, path, method="iresnet", container="net", config=config.to_dict())
     with pytest.raises(WeightsError, match=r"missing in fc: fc\.bias"):
         open_embedder(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content_hash", "expected"),
+    [
+        ("pca-lda", None, "same"),
+        ("renamed", "own", "same"),
+        ("pca-lda", "f" * 64, None),  # of one name, yet fitted on other people
+        ("face-api", None, None),
+        ("", None, None),
+    ],
+)
+def test_kinship_of_the_judge(name: str, content_hash: str | None, expected: str | None) -> None:
+    judge = open_embedder("pca-lda")
+    own = judge.hash if content_hash == "own" else content_hash
+    assert kinship(judge, name, own) == expected
+
+
+def test_face_api_and_dlib_are_kin_both_ways_and_the_table_names_what_there_is() -> None:
+    net = open_embedder("face-api")
+    assert kinship(net, "dlib", "0" * 64) == "kin"
+    net.name = "dlib"
+    assert kinship(net, "face-api", None) == "kin"
+    assert set().union(*KIN) <= set(NAMES)

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from skimage import data
 
-from masquerade.generators.vec2face.points import PointsOf
 from masquerade.modalities.image.faces.alignment import align, similarity
 from masquerade.modalities.image.faces.detectors import Face, main_face
 from masquerade.modalities.image.faces.mtcnn import Mtcnn
+from masquerade.modalities.image.faces.points import PointsOf
 from masquerade.modalities.image.faces.templates import apply, template
 
 ARCFACE = template("arcface-112")

@@ -1,4 +1,4 @@
-"""The five points of training pictures, for their landmark drawings."""
+"""The five points of aligned pictures: found once, remembered."""
 
 # B pictures, S side.
 
@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...modalities.image.faces.detectors import Detector, main_face
-from ...modalities.image.faces.templates import template
+from .detectors import Detector, main_face
+from .templates import template
 
 _SMALLEST = 0.4  # of the picture's side: an aligned picture is filled by its face
 _REMEMBERED = 1 << 21  # pictures, some 300 bytes each
@@ -30,7 +30,7 @@ class PointsOf:
 
     def __init__(self, template_name: str, detector: Detector | None = None) -> None:
         if detector is None:
-            from ...modalities.image.faces.mtcnn import Mtcnn, MtcnnSettings
+            from .mtcnn import Mtcnn, MtcnnSettings
 
             detector = Mtcnn(MtcnnSettings(smallest=_SMALLEST))
         self._detector = detector
