@@ -136,14 +136,15 @@ def labelled_vectors(subject: "Subject", source: "Source") -> Labelled:
     The vectors of `chance` are random, drawn by each sample's name.
 
     Raises:
-        DataError: no labels, no sample can be read, or one is not in the file.
-        ValidationError: a vector is zero or not finite; names the sample. In a file of embeddings
-            that is found only when the row is read.
+        DataError: no labels, no sample can be read, one is not in the file, or its vector there is
+            zero.
+        ValidationError: a vector is zero or not finite; names the sample.
     """
     from .embedding_files import EmbeddingSubject
 
     stored = subject.stored(source) if isinstance(subject, EmbeddingSubject) else None
     if stored is not None:
+        _check_directions(stored)
         labels, classes = stored.identities()
         return Labelled(stored, labels, classes, stored.keys_at)
     if subject.kind == "chance":
@@ -163,6 +164,17 @@ def labelled_vectors(subject: "Subject", source: "Source") -> Labelled:
         ArrayVectors(found.values), found.classes_of, found.classes,
         lambda rows: names[rows].tolist(),
     )  # fmt: skip
+
+
+def _check_directions(stored: Embeddings) -> None:
+    row = stored.zero_row()
+    if row is not None:
+        key = stored.keys_at(np.array([row]))[0]
+        raise DataError(
+            f"{stored.path} row {row} ('{key}'): expected an embedding that is not zero: it has no "
+            "direction",
+            "leave that sample out, or look at the model that made it",
+        )
 
 
 def drawn_vectors(keys: Sequence[str]) -> NDArray[np.float32]:

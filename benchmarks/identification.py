@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..core.config import Config
-from ..core.errors import DataError
+from ..core.errors import DataError, ValidationError
 from ..core.hashing import sample_id
 from ..core.metrics.identification import identified, open_set, open_set_interval
 from ..core.metrics.intervals import exact_interval, proportion_interval
@@ -241,6 +241,13 @@ def _templates(source: Labelled, rows: NDArray[np.int64]) -> tuple[NDArray[np.in
     for start, block in source.vectors.blocks(_BLOCK):
         identity = of_row[start : start + len(block)]
         np.add.at(sums, identity[identity >= 0], block[identity >= 0].astype(np.float64))
+    zero = ~sums.any(axis=1)
+    if zero.any():
+        name = source.classes[labels[int(np.argmax(zero))]]
+        raise ValidationError(
+            f"the embeddings of '{name}' sum to zero, which has no direction",
+            "leave that identity out, or look at the model",
+        )
     return labels, ArrayVectors(sums)
 
 

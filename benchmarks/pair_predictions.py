@@ -128,6 +128,8 @@ def facts_of_pairs(
 
 
 def _check_missing(data: "PairTask", aligned: "AlignedPairs", max_missing: float) -> None:
+    from ..modalities.image.faces.pair_alignment import mend_of
+
     n_listed = len(data.pairs)
     n_missing = n_listed - len(aligned.rows)
     if n_missing > max_missing * n_listed:
@@ -135,8 +137,7 @@ def _check_missing(data: "PairTask", aligned: "AlignedPairs", max_missing: float
         raise DataError(
             f"{data.name}: {n_missing} of {n_listed} pairs lack a picture (the first, {key}: "
             f"{why}), at most {max_missing:.0%} may",
-            "name the pictures' folder with --set data.root=FOLDER, or allow more with "
-            "--set max_missing=0.5",
+            f"{mend_of(why)}, or allow more with --set max_missing=0.5",
         )
     same = data.pairs.same[aligned.rows]
     if same.all() or not same.any():

@@ -1,7 +1,7 @@
 """`masquerade leaderboard`: results added, checked, shown, built into a page, bundled."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -63,8 +63,7 @@ def add(file: Path, results: Path, level: "Level", as_json: bool) -> None:
             "problems": [asdict(problem) for problem in report.problems],
         })  # fmt: skip
         return
-    for problem in report.problems:
-        note(f"{problem.severity}: {problem}")
+    _say(report.problems)
     for record in records:
         several = len(record.provenance)
         more = f", now confirmed {several} times" if several > 1 else ""
@@ -95,10 +94,7 @@ def check(results: Path, level: "Level", as_json: bool) -> int:
             "holds": report.holds, "problems": [asdict(each) for each in report.problems],
         })  # fmt: skip
     else:
-        for problem in report.problems[:_SHOWN]:
-            note(f"{problem.severity}: {problem}")
-        if len(report.problems) > _SHOWN:
-            note(f"… and {len(report.problems) - _SHOWN} more; --json names all")
+        _say(report.problems)
         click.echo(_summary(report.problems, len(report.checked), level))
     return 0 if report.holds else INVALID
 
@@ -136,8 +132,7 @@ def show(
         emit_json({"results": str(results), "boards": [_as_json(each) for each in boards]})
         return
     for each in boards:
-        for problem in each.problems[:_SHOWN]:
-            note(f"{problem.severity}: {problem}")
+        _say(each.problems)
     if form == "parquet":
         _write_parquet(boards, out or Path(), tidy)
         note(f"wrote {out}")
@@ -223,6 +218,15 @@ def _boards(
     if level < RANKED:
         note(f"checked to level {level}: ranks need {RANKED}")
     return [each for each in boards if name or empty or each.tables]
+
+
+def _say(problems: "Sequence[Problem]") -> None:
+    """Name problems on stderr, each sentence once."""
+    sentences = list(dict.fromkeys(f"{problem.severity}: {problem}" for problem in problems))
+    for sentence in sentences[:_SHOWN]:
+        note(sentence)
+    if len(sentences) > _SHOWN:
+        note(f"… and {len(sentences) - _SHOWN} more; --json names all")
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def synthesize(
     if dry_run:
         _show_estimate(estimate(request), as_json)
         return 0
-    with _resumable(out), _watch(quiet=quiet) as watch:
+    with _resumable(out), watched(quiet=quiet) as watch:
         outcome = make(request, watch)
     return _show(outcome, as_json)
 
@@ -94,7 +94,7 @@ def _resumable(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _watch(*, quiet: bool) -> "Iterator[Watch]":
+def watched(*, quiet: bool = False) -> "Iterator[Watch]":
     """Progress lines on stderr; none where that is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

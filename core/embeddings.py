@@ -12,6 +12,7 @@ import json
 import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -197,7 +198,20 @@ class Embeddings:
         Raises:
             DataError: a row is not finite or has another width.
         """
-        digest = hashlib.sha256()
+        return self._scanned[0]
+
+    def zero_row(self) -> int | None:
+        """The first row whose embedding is zero; None where each has a direction.
+
+        Raises:
+            DataError: as for `content_hash`, which is one pass with this.
+        """
+        return self._scanned[1]
+
+    @cached_property
+    def _scanned(self) -> tuple[str, int | None]:
+        """The hash and the first zero row."""
+        digest, zero = hashlib.sha256(), None
         header = canonical_json(["feature", "matrix", [self._n, self.width]])
         digest.update(header.encode() + b"\n")
         for start, block in self.blocks(_ROWS):
@@ -207,6 +221,9 @@ class Embeddings:
                     f"{self.path} row {start + int(np.argmax(bad))}: expected finite numbers",
                     "leave that sample out, or look at the model that made it",
                 )
+            flat = ~block.any(axis=1)
+            if zero is None and flat.any():
+                zero = start + int(np.argmax(flat))
             digest.update(block.astype("<f8").tobytes())
         digest.update(canonical_json(["key", "text", [self._n]]).encode() + b"\n")
         for _, keys in self.key_blocks():
@@ -218,7 +235,7 @@ class Embeddings:
         if labels is not None:
             digest.update(canonical_json(["label", "int64", [self._n]]).encode() + b"\n")
             digest.update(labels.astype("<i8").tobytes())
-        return digest.hexdigest()
+        return digest.hexdigest(), zero
 
     def _lists(self, n_rows: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
         """All numbers of some rows, one after the other, and how many each row has."""

@@ -34,19 +34,24 @@ _MEND = "re-run the evaluation that made it, or fetch the record again"
 
 
 def _frozen(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    if value is None or type(value) in (int, float, bool):  # most are: asked first
+    kind = type(value)  # asked in the order of how often
+    if kind is str:
+        return value if value.isascii() else _whole(value)
+    if value is None or kind in (int, float, bool):
         return value
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:  # half a UTF-16 pair
-            raise ValueError(f"not a text of whole characters: {ascii(value)}") from error
-        return value
-    if type(value) is list or type(value) is tuple:
-        return tuple(_frozen(inner) for inner in value)
-    if isinstance(value, Mapping):
+    if kind is list or kind is tuple:
+        return tuple([_frozen(inner) for inner in value])
+    if kind is dict or isinstance(value, Mapping):
         return MappingProxyType({_frozen(key): _frozen(inner) for key, inner in value.items()})
     return value
+
+
+def _whole(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # half a UTF-16 pair
+        raise ValueError(f"not a text of whole characters: {ascii(text)}") from error
+    return text
 
 
 def _thawed(value: Any) -> Any:  # noqa: ANN401 - any JSON value

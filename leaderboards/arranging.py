@@ -74,6 +74,7 @@ def drafts(records: Iterable[Checked], definition: BoardDefinition) -> list[Draf
     found: dict[str, Draft] = {}
     shown = cache(lambda benchmark, metric: definition.column_of(benchmark, metric) is not None)
     task = cache(Task)  # one object each: equal ones are then found by identity
+    settings_of: dict[tuple[str, str], str] = {}  # of thousands of records few differ
     for checked in records:
         filed = checked.filed
         placed = [each for each in _said(filed) if shown(filed.claim.benchmark.name, each[0])]
@@ -83,8 +84,11 @@ def drafts(records: Iterable[Checked], definition: BoardDefinition) -> list[Draf
         title = block.data if definition.group == "data" else definition.title
         draft = found.setdefault(title, Draft(title))
         draft.subjects[filed.subject].append(checked)
-        free = definition.free_settings.get(block.name, ())
-        settings = canonical_json(task_settings(filed.claim.settings, free))
+        asked = (block.name, repr(filed.claim.settings))
+        if asked not in settings_of:
+            free = definition.free_settings.get(block.name, ())
+            settings_of[asked] = canonical_json(task_settings(filed.claim.settings, free))
+        settings = settings_of[asked]
         own = draft.entries[filed.subject]
         for metric, entry in placed:
             own[task(block.name, metric, block.data, block.data_hash, settings)].append(entry)

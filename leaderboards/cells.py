@@ -39,8 +39,12 @@ def cell_of(entries: Sequence[Entry], checked: Mapping[str, Checked]) -> Cell:
     """
     if not entries:
         return MISSING
-    if len(entries) == 1 and entries[0].metric and not checked[entries[0].id].problems:
-        return _joined(entries, "value", "")  # nearly all are such
+    if len(entries) == 1 and not checked[entries[0].id].problems:
+        name, one, _ = entries[0]
+        if one is not None:  # nearly all are such
+            low, high = one.interval or (None, None)
+            method = one.interval_method or ""
+            return Cell("value", one.value, low, high, method, one.n, one.n_of, records=(name,))
     contrary = [entry for entry in entries if checked[entry.id].has("conflict")]
     if contrary:
         return _conflict(contrary)

@@ -125,6 +125,8 @@ def collector_paused() -> Iterator[None]:
         yield
     finally:
         if was:
+            gc.freeze()  # with this all of them count as old: the next collection is of new ones
+            gc.unfreeze()
             gc.enable()
 
 

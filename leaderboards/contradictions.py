@@ -4,13 +4,18 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
-from ..core.metrics.intervals import MIN_OUTCOMES
+from ..benchmarks.baselines import BASELINE_KINDS
+from ..core.errors import ValidationError
+from ..core.frames import read_frame
+from ..core.record_store import PREDICTIONS
 from ..core.records import Claim, Metric, Record
 from .agreement import known
-from .standings import Problem
+from .standings import Problem, Severity
 from .tasks import measurement_key, subject_key
 
+_MANY = 10  # different real numbers that two subjects never have in common
 _SAME = 1e-6  # values of a deterministic protocol that differ by more contradict each other
 
 
@@ -72,16 +77,24 @@ def conflicts(records: Sequence[Filed]) -> Iterator[Problem]:
 
 
 def copies(records: Sequence[Filed]) -> Iterator[Problem]:
-    """The very same predictions under different subjects."""
+    """The very same predictions under different subjects.
+
+    Real numbers (distances, scores) are the same by copying alone. Classes and ranks are not: two
+    trunks that are nearly one may agree on everything, so these are only noted. A baseline is no
+    thief, and a collapsed model may predict what chance does.
+    """
     made = [each for each in records if each.claim.predictions is not None]
     for group in _groups(made, lambda filed: _predictions_key(filed.claim)):
         subjects = {_origin(each.claim): each for each in reversed(group)}
         if len(subjects) < 2 or any(each.claim.subject.kind == "chance" for each in group):
-            continue  # a collapsed model predicts what chance does
+            continue
+        severity: Severity = "unranked" if _are_real_numbers(group[0]) else "note"
         for filed in group:
+            if filed.claim.subject.kind in BASELINE_KINDS:
+                continue
             other = next(o for h, o in subjects.items() if h != _origin(filed.claim))
             yield Problem(
-                "unranked" if _makes_errors(filed.record.main) else "note", 2, filed.file,
+                severity, 2, filed.file,
                 "claim.predictions", f"those of record {other.id[:12]}, whose subject is "
                 f"'{other.claim.subject.name}' ({other.claim.subject.content_hash[:12]})",
                 f"predictions of '{filed.claim.subject.name}' "
@@ -148,8 +161,12 @@ def _value(claim: Claim, name: str) -> str:
     return repr(claim.metrics[name].value)
 
 
-def _makes_errors(main: Metric) -> bool:
-    """Whether equal predictions prove a copy: two good models may agree where neither errs."""
-    if main.unit != "fraction" or main.direction != "higher":
-        return True
-    return main.n * (1 - main.value) >= MIN_OUTCOMES
+def _are_real_numbers(filed: Filed) -> bool:
+    """Whether the stored predictions have a column of many different real numbers."""
+    path = Path(filed.file).parent.parent / PREDICTIONS / f"{filed.claim.predictions}.parquet"
+    try:
+        frame = read_frame(path)
+    except ValidationError:
+        return False  # level 3 says what is wrong with it
+    reals = frame.select_dtypes("floating")
+    return any(reals[name].nunique() >= _MANY for name in reals)

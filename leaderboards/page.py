@@ -7,7 +7,7 @@ can be fetched. The same records give the same bytes.
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NAME = "index.html"
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 _SCRIPT = ("page.js", "tables.js", "views.js", "routes.js")  # joined in this order
-_MOST_ROWS = 2000  # of a table: a browser takes seconds for more, and nobody reads them
+_MOST_ROWS = 2000  # of a page: a browser takes seconds for more, and nobody reads them
 
 
 def write_page(boards: Sequence[Board], results: Path, out: Path) -> Path:
@@ -58,20 +58,14 @@ def page(boards: Sequence[Board], results: Path) -> str:
 
     from .. import __version__
 
-    left_out = {
-        board.slug: {table.key: len(table.rows) - len(_shown(table)) for table in board.tables}
-        for board in boards
-    }
-    boards = [
-        replace(board, tables=tuple(replace(t, rows=_shown(t)) for t in board.tables))
-        for board in boards
-    ]
+    counts = {(b.slug, table.key): len(table.rows) for b in boards for table in b.tables}
+    boards = _shortened(boards, counts)
     names = RecordNames(record for board in boards for record in board.records)
     figures = Figures(results)
     tables = {
         board.slug: [
             view_table(board, table, names, figures.of_table(board, table),
-                       left_out[board.slug][table.key])
+                       counts[board.slug, table.key] - len(table.rows))
             for table in board.tables
         ]
         for board in boards
@@ -81,7 +75,7 @@ def page(boards: Sequence[Board], results: Path) -> str:
         for board in boards
     }
     records, shared = view_records(
-        tuple(boards), names,
+        boards, names,
         figures.of_records(), sheets_of(_named(boards), results),
     )  # fmt: skip
     style, script = _asset("page.css"), "".join(map(_asset, _SCRIPT))
@@ -140,10 +134,25 @@ def _embedded(value: Any) -> "Markup":  # noqa: ANN401 - any JSON value
     return Markup(text)  # noqa: S704 - no sign of HTML is left in it
 
 
-def _shown(table: Table) -> tuple[Row, ...]:
-    """The best rows of a table, as many as a page can show, and all baselines."""
-    baselines = tuple(row for row in table.rows[_MOST_ROWS:] if row.baseline)
-    return table.rows[:_MOST_ROWS] + baselines
+def _shortened(
+    boards: Sequence[Board], counts: Mapping[tuple[str, str], int]
+) -> tuple[Board, ...]:
+    """The boards with as many rows as a page can show: the best of each table, all baselines."""
+    room, left = {}, _MOST_ROWS
+    for done, place in enumerate(sorted(counts, key=lambda place: (counts[place], place))):
+        room[place] = min(counts[place], left // (len(counts) - done))
+        left -= room[place]
+    return tuple(
+        replace(board, tables=tuple(
+            replace(table, rows=_best(table, room[board.slug, table.key]))
+            for table in board.tables
+        ))
+        for board in boards
+    )  # fmt: skip
+
+
+def _best(table: Table, most: int) -> tuple[Row, ...]:
+    return table.rows[:most] + tuple(row for row in table.rows[most:] if row.baseline)
 
 
 def _named(boards: Sequence[Board]) -> list[str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 State = Literal["value", "missing", "unsupported", "conflict", "stale"]
+Severity = Literal["refused", "unranked", "note"]
 PUBLISHED = "published, not re-computed"
 
 
@@ -201,7 +202,7 @@ class Problem:
             "contamination", "name" (the subject has several) or "" for all else.
     """
 
-    severity: Literal["refused", "unranked", "note"]
+    severity: Severity
     level: int
     file: str
     field: str

@@ -14,6 +14,7 @@ from .ranking import ItemBank, ranks_of
 from .standings import Cell, Column, Row, Table
 
 _SHORT = 8  # digits of a hash in a name
+_NOTED = ("contamination", "copy", "name")  # kinds of problems that a row tells
 _SIZES = ("parameters", "images")  # what a subject's facts may count
 
 
@@ -135,7 +136,7 @@ def _row(
     size_of = next((name for name in _SIZES if isinstance(facts.get(name), int)), "")
     size: Any = facts.get(size_of)
     modality = oldest.preprocessing.get("modality")
-    notes = [str(p) for each in own for p in each.problems if p.kind in ("contamination", "name")]
+    notes = [str(p) for each in own for p in each.problems if p.kind in _NOTED]
     return Row(
         key, name, oldest.kind, cells, oldest.content_hash,
         modality if isinstance(modality, str) else definition.modality,

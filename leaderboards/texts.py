@@ -2,17 +2,19 @@
 
 import csv
 import io
-import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .frames import board_frame
 from .standings import PUBLISHED, Board, Cell, Column, Row, Table
+
+if TYPE_CHECKING:
+    from pandas import Series
 
 NONE, UNSUPPORTED, CONFLICT = "–", "n/a", "conflict"
 _DIGITS = {"percent": 2}
 _ORDINARY_DIGITS = 4
 _FORMULA = ("=", "+", "-", "@")  # a spreadsheet would run what begins so
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~!])")
+_MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_{}[]<>|#~!&$"})
 
 
 def number(value: float, unit: str) -> str:
@@ -82,8 +84,7 @@ def csv_text(board: Board, *, tidy: bool = False) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(frame.columns)
-    for line in frame.itertuples(index=False):
-        writer.writerow([_csv_value(value) for value in line])
+    writer.writerows(zip(*(_csv_column(frame[name]) for name in frame.columns), strict=True))
     return out.getvalue()
 
 
@@ -145,20 +146,26 @@ def _legend() -> str:
 
 def _escaped(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
-    return _MARKDOWN.sub(r"\\\1", _one_line(text))
+    return _one_line(text).translate(_MARKDOWN)
 
 
 def _one_line(text: str) -> str:
     """Without line breaks and control characters, which would break a table or a terminal."""
+    if text.isprintable():  # nearly all are
+        return text
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def _csv_value(value: Any) -> str:  # noqa: ANN401 - a cell of a frame
-    import pandas as pd
+def _csv_column(column: "Series[Any]") -> list[str]:
+    if column.dtype == "float64":
+        return ["" if value != value else repr(value) for value in column.tolist()]  # noqa: PLR0124 - NaN alone differs from itself
+    absent = column.isna().tolist()
+    return ["" if none else _csv_value(value)
+            for value, none in zip(column.tolist(), absent, strict=True)]  # fmt: skip
 
+
+def _csv_value(value: Any) -> str:  # noqa: ANN401 - a cell of a frame
     if isinstance(value, str):
         text = _one_line(value)
         return f"'{text}" if text[:1] in _FORMULA else text
-    if pd.isna(value):
-        return ""
-    return repr(float(value)) if isinstance(value, float) else str(value)
+    return repr(value) if isinstance(value, float) else str(value)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ValidationError
 from .checks import check_same_length, checked_labels, checked_values
-from .intervals import Interval, Method, effective_number, share_interval
+from .intervals import Interval, Method, effective_number, joint_freedom, share_interval
 from .verification import accepted_at
 
 
@@ -145,8 +145,10 @@ def open_set_interval(
     others = np.bincount(who, positive - found.fpir) / len(who)
     rate = price_of_strangers(rank, score, stranger, fpir)
     sizes, right = np.bincount(whose), np.bincount(whose, found.accepted)
-    outcomes = right, sizes - right, np.bincount(who, positive)
+    own, price = mated[sizes > 0], -rate * others[np.bincount(who) > 0]
+    groups, errors = effective_number(sizes), effective_number(np.bincount(who, positive))
     return share_interval(
-        found.tpir, np.concatenate([mated[sizes > 0], -rate * others[np.bincount(who) > 0]]),
-        groups=effective_number(sizes), outcomes=min(map(effective_number, outcomes)), seed=seed,
+        found.tpir, np.concatenate([own, price]), groups=groups,
+        outcomes=min(map(effective_number, (right, sizes - right))),
+        freedom=joint_freedom((own @ own, groups), (price @ price, errors)), seed=seed,
     )  # fmt: skip

@@ -205,6 +205,7 @@ def share_interval(
     *,
     groups: float,
     outcomes: float,
+    freedom: float | None = None,
     twice: float = 0.0,
     seed: int = 0,
 ) -> tuple[Interval, Method]:
@@ -215,6 +216,7 @@ def share_interval(
         influence: (G,) how far each group pulls the value away from where it is; sums to zero.
         groups: the effective number of groups.
         outcomes: the effective number of groups with the rarer outcome.
+        freedom: degrees of freedom of the standard error; None = groups - 1.
         twice: variance that stands in the influence of two groups and counts once.
         seed: of the resampling.
     """
@@ -223,7 +225,8 @@ def share_interval(
         variance = bootstrap_error(influence, seed) ** 2
         error = np.sqrt(max(variance - twice, variance / 2))
         if error > 0:
-            half = _quantile(groups) * error / (value * (1 - value))
+            free = groups - 1 if freedom is None else freedom
+            half = _quantile(free) * error / (value * (1 - value))
             low, high = expit([logit(value) - half, logit(value) + half])
             return (float(low), float(high)), "bootstrap"
     n = max(1, int(groups + _ROUNDING))
@@ -249,7 +252,7 @@ def difference_interval(
     """
     if not _offered(groups, outcomes):
         return None
-    half = _quantile(groups) * bootstrap_error(influence, seed)
+    half = _quantile(groups - 1) * bootstrap_error(influence, seed)
     return value - half, value + half
 
 
@@ -277,6 +280,24 @@ def bootstrap_error(influence: NDArray[np.float64], seed: int = 0) -> float:
     return float(np.concatenate(sums).std() * np.sqrt(n / max(n - 1, 1)))
 
 
+def joint_freedom(*parts: tuple[float, float]) -> float:
+    """The degrees of freedom of a sum of independent parts (Welch and Satterthwaite, 1946-47).
+
+    A rate at a threshold has two: what is counted, and the few errors that set the threshold.
+
+    Args:
+        parts: the variance of each part, and the effective number that it rests on.
+
+    Example:
+        >>> round(joint_freedom((1.0, 40.0), (1.0, 11.0)), 2)  # 39 and 10
+        31.84
+    """
+    variances, numbers = np.array(parts).T
+    free = np.maximum(numbers - 1, 1)
+    total = float(variances.sum())
+    return total**2 / float((variances**2 / free).sum()) if total > 0 else float(free.min())
+
+
 def effective_number(weights: NDArray[Any]) -> float:
     """(Σ |w|)² / Σ w²: how many groups of equal weight say as much; 0 of nothing.
 
@@ -296,5 +317,5 @@ def _offered(groups: float, outcomes: float) -> bool:
     )
 
 
-def _quantile(groups: float) -> float:
-    return float(stats.t.ppf((1 + LEVEL) / 2, groups - 1))
+def _quantile(freedom: float) -> float:
+    return float(stats.t.ppf((1 + LEVEL) / 2, freedom))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .intervals import Interval, Method, effective_number, share_interval
+from .intervals import Interval, Method, effective_number, joint_freedom, share_interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +60,14 @@ class PeopleCounts:
 
     def tar_interval(self, seed: int = 0) -> tuple[Interval, Method]:
         """The interval of TAR at a FAR, whose threshold the impostor pairs have set."""
-        influence = self._tar_influence - self.rate * self._far_influence
-        parts = (
-            self.accepted_genuine, self.genuine - self.accepted_genuine, self.accepted_impostor
-        )  # fmt: skip
+        own, price = self._tar_influence, -self.rate * self._far_influence
+        accepted, passed = self.accepted_genuine, self.accepted_impostor
+        groups = effective_number(self.genuine)
+        errors = min(effective_number(passed), int(passed.sum()) / 2)
         return share_interval(
-            self.tar, influence,
-            groups=effective_number(self.genuine),
-            outcomes=min(self.far * self.n_impostor, *map(effective_number, parts)),
+            self.tar, own + price, groups=groups,
+            outcomes=min(map(effective_number, (accepted, self.genuine - accepted))),
+            freedom=joint_freedom((own @ own, groups), (price @ price, errors)),
             twice=self.rate**2 * self._own_variance, seed=seed,
         )  # fmt: skip
 

@@ -44,7 +44,7 @@ def draw_graphs(batch: Batch, tokens: Tokens, hidden: Tensor, path: Path) -> Pat
 
     is_hidden = hidden[0].cpu().numpy()
     graph, nodes = _part(tokens, is_hidden)
-    truth, restored = _colours(_true_values(batch), tokens.values[0].float().cpu().numpy())
+    truth, restored = _colours(_true_values(batch), tokens.values[0].detach().float().cpu().numpy())
     place = networkx.spring_layout(graph, seed=0, k=1.6 / max(len(graph), 1) ** 0.5)
     masked = np.where(is_hidden[:, None], np.array(_HIDDEN), truth)
     figure = Figure(figsize=(3 * _INCH, _INCH), dpi=_DPI)

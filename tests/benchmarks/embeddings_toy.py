@@ -36,3 +36,13 @@ def write_some(
     """The same of some rows (a mask)."""
     some = [key for key, wanted in zip(keys, rows, strict=True) if wanted]
     return write_cloud(path, some, labels[rows], values[rows])
+
+
+def write_table(path: Path, keys: list[str], rows: list[list[float]]) -> str:
+    """What another program may have written: rows of any width, or none."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    features = pa.array(rows, pa.list_(pa.float32()))
+    parquet.write_table(pa.table({"key": pa.array(keys, pa.string()), "feature": features}), path)
+    return str(path)

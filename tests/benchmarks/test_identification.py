@@ -18,7 +18,7 @@ from masquerade.core.embedding_writer import Part, write_embeddings
 from masquerade.core.errors import DataError
 from masquerade.core.record_store import read_predictions, read_records
 
-from .embeddings_toy import cloud, write_cloud, write_some
+from .embeddings_toy import cloud, write_cloud, write_some, write_table
 
 SETTINGS = identification.Settings()
 
@@ -159,8 +159,11 @@ def test_rotation_and_scale_change_nothing(tmp_path: Path, seed: int, scale: flo
         ("one person", 3, "at least two identities in the gallery, got 1"),
         ("strangers", 3, "none of 4 probes is of an enrolled identity"),
         ("nan", 3, "row 2: expected finite numbers"),
-        ("zero template", 5, "gallery row 0: expected a finite vector that is not zero"),
-        ("zero probe", 5, "query row"),
+        ("zero template", 5, "the embeddings of 'p000' sum to zero"),
+        ("zero probe", 3, "row 2 ('p000/2'): expected an embedding that is not zero"),
+        ("mixed width", 3, "row 2: expected an embedding of width 16 as in row 0, got 15"),
+        ("no rows", 3, "holds no embedding"),
+        ("no gallery", 3, "no images in"),
         ("all unknown", 2, "setting 'unknown'"),
     ],
 )
@@ -174,6 +177,13 @@ def test_bad_input_is_one_sentence(
         values[0:4] = [[1] * 16, [-1] * 16, [1] * 16, [-1] * 16]
     file = write_cloud(tmp_path / "g.parquet", keys, labels, values)
     command = ["--subject", file, "--train", file, "--test", file]
+    if change in ("mixed width", "no rows"):
+        rows = [row[:15] if n == 2 else row for n, row in enumerate(values.tolist())]
+        rows = rows if change == "mixed width" else []
+        write_table(Path(file), keys[: len(rows)], rows)
+    if change == "no gallery":
+        (tmp_path / "empty").mkdir()
+        command = ["--subject", file, "--train", str(tmp_path / "empty"), "--test", file]
     if change == "strangers":
         other = [f"q{key}" for key in keys[:4]]
         probes = write_cloud(tmp_path / "p.parquet", other, labels[:4], values[:4])

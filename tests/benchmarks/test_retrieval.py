@@ -16,7 +16,7 @@ from masquerade.benchmarks.subjects import Extraction
 from masquerade.cli.main import call
 from masquerade.core.record_store import read_predictions, read_records
 
-from .embeddings_toy import cloud, write_cloud, write_some
+from .embeddings_toy import cloud, write_cloud, write_some, write_table
 
 SETTINGS = retrieval.Settings(memory_mib=64)
 
@@ -204,7 +204,10 @@ def test_rows_of_a_second_model_are_refused(tmp_path: Path) -> None:
     ("change", "code", "said"),
     [
         ("one person", 3, "at least two classes in the gallery, got 'p000' alone"),
-        ("zero", 5, "row 3: expected a finite vector that is not zero"),
+        ("zero", 3, "row 3 ('p000/3'): expected an embedding that is not zero"),
+        ("mixed width", 3, "row 3: expected an embedding of width 16 as in row 0, got 15"),
+        ("no rows", 3, "holds no embedding"),
+        ("no gallery", 3, "no images in"),
         ("nan", 3, "row 3: expected finite numbers"),
         ("alone", 3, "of 12 queries none has an item of its class in the gallery"),
         ("other data", 3, "has no embedding of 'q/0' (1 of 1 are missing)"),
@@ -220,6 +223,13 @@ def test_bad_input_is_one_sentence(
         values[3] = 0 if change == "zero" else np.nan
     path = write_cloud(tmp_path / "e.parquet", keys, labels, values)
     data = path
+    if change in ("mixed width", "no rows"):
+        rows = [row[:15] if n == 3 else row for n, row in enumerate(values.tolist())]
+        rows = rows if change == "mixed width" else []
+        write_table(Path(path), keys[: len(rows)], rows)
+    if change == "no gallery":
+        data = str(tmp_path / "empty")
+        Path(data).mkdir()
     if change == "other data":
         data = write_cloud(tmp_path / "q.parquet", ["q/0"], labels[:1], values[:1])
     extra = {"pq": ["--set", "index.kind=ivfpq", "--set", "index.code_bytes=4"],

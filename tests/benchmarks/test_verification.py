@@ -1,8 +1,10 @@
 """The verification protocol from files to records: values, what is left out, what is refused."""
 
 import json
+import os
 import pickle
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -26,6 +28,8 @@ from masquerade.core.metrics.verification import eer, roc
 from masquerade.core.record_store import read_predictions, read_record, write_record
 from masquerade.modalities.image.faces.pair_files import read_pair_file
 from masquerade.modalities.image.faces.pictures import Mirrored
+
+from .embeddings_toy import write_table
 
 N_PEOPLE, EACH = 40, 4
 
@@ -128,6 +132,18 @@ def test_the_same_run_gives_the_same_claim(pair_file: Path) -> None:
         for _ in range(2)
     }
     assert len(ids) == 1
+
+
+def test_pictures_are_aligned_once_a_run_and_somebody_may_watch(pair_file: Path) -> None:
+    watched = []
+
+    def watch(name: str) -> Callable[[Iterable[int]], Iterable[int]]:
+        return lambda items: watched.append((name, len(items))) or items  # type: ignore[arg-type, func-returns-value]
+
+    task = open_pairs(str(pair_file), {}, Extraction(watch=watch))[0]
+    for name in ("chance", "raw", "pca-lda"):
+        verification.run(open_subject(name), task, Settings())
+    assert watched == [("faces, arcface-112", len(task.pairs.used))]
 
 
 def test_a_subject_that_learns_from_a_train_split_is_refused(task: PairTask) -> None:
@@ -336,6 +352,73 @@ def test_wrong_requests_are_one_sentence(
     asked = ["evaluate", *arguments, "--subject", "pca-lda", "--results", str(tmp_path)]
     assert call(asked) == code
     assert message in capsys.readouterr().err
+
+
+class Runs:
+    """A pickle of it asks for a shell command."""
+
+    def __init__(self, witness: Path) -> None:
+        self.witness = witness
+
+    def __reduce__(self) -> tuple:
+        return os.system, (f"touch {self.witness}",)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        ("malicious", 3, "it asks for 'posix.system'"),
+        ("odd", 3, "an odd number of pictures, 239; fetch the file again"),
+        ("flags", 3, "120 pairs of pictures and 119 flags; fetch the file again"),
+        ("truncated", 3, "at most 10% may; fetch the pictures again, or allow more with"),
+        ("all truncated", 3, "of 120 pairs none has both pictures"),
+        ("one kind", 3, "120 genuine and 0 impostor pairs"),
+        ("one person", 3, "faces shows one person only; verification needs several people"),
+        ("zero", 5, "the embedding of 005 is zero; look at the model"),
+        ("nan", 3, "row 5: expected finite numbers"),
+        ("mixed width", 3, "row 5: expected an embedding of width 8 as in row 0, got 7"),
+        ("missing row", 3, "has no embedding of '005' (1 of"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_nothing(
+    pair_file: Path, change: str, code: int, said: str, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    items, flags = pickle.loads(pair_file.read_bytes())
+    keys = list(read_pair_file(pair_file).source.keys)
+    values = np.random.default_rng(0).normal(size=(len(keys), 8))
+    cut = [item[:500] if n % 3 == 0 or change == "all truncated" else item
+           for n, item in enumerate(items)]  # fmt: skip
+    content = {
+        "malicious": ([*items[:-1], Runs(tmp_path / "ran")], flags),
+        "odd": (items[:-1], flags), "flags": (items, flags[:-1]),
+        "truncated": (cut, flags), "all truncated": (cut, flags),
+        "one kind": (items, [True] * 120),
+    }.get(change)  # fmt: skip
+    subject, data = "raw", pair_file
+    if content is not None:
+        data = tmp_path / "toy.bin"
+        data.write_bytes(pickle.dumps(content))
+    elif change == "one person":
+        data = tmp_path / "faces"
+        folder_of_people(data)
+        for number in range(1, 12):
+            shutil.rmtree(data / f"p{number:02d}")
+    else:
+        rows = {"zero": [0.0] * 8, "nan": [np.nan] * 8, "mixed width": [1.0] * 7}
+        table = values.tolist()
+        table[5] = rows.get(change, table[5])
+        keys[5] = "other" if change == "missing row" else keys[5]
+        subject = write_table(tmp_path / "e.parquet", keys, table)
+    results = tmp_path / "results"
+    command = ["evaluate", "verification", "--subject", subject, "--data", str(data)]
+    assert call([*command, "--results", str(results)]) == code
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert said in error
+    assert not results.exists()
+    assert not (tmp_path / "ran").exists()
 
 
 def test_some_shared_pairs_are_told_apart_by_the_shipped_net(shared: Path, tmp_path: Path) -> None:

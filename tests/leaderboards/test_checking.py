@@ -154,8 +154,17 @@ def test_a_record_copied_to_another_name_is_found(tmp_path: Path, one: Made) -> 
     assert (problem.found, problem.expected) == ("1" * 64, record.id)
 
 
-def test_a_record_copied_under_another_subject_is_found(tmp_path: Path, one: Made) -> None:
-    record, frame = one
+@pytest.mark.parametrize(
+    ("made", "severity"),
+    [
+        (simulate("verification", "m", pair_rows(0.6)), "unranked"),  # distances prove it
+        (simulate("knn", "m", class_rows(0.8, seed=1)), "note"),  # near twins may agree
+    ],
+)
+def test_a_record_copied_under_another_subject_is_found(
+    tmp_path: Path, made: Made, severity: str
+) -> None:
+    record, frame = made
     subject = record.claim.subject.model_copy(
         update={"name": "thief", "content_hash": digest("thief")}
     )
@@ -165,7 +174,7 @@ def test_a_record_copied_under_another_subject_is_found(tmp_path: Path, one: Mad
     problems = check_results(tmp_path, 2).problems
     assert {p.file for p in problems} == {str(path_of(tmp_path, r)) for r in (record, thief)}
     own = next(p for p in problems if p.record == thief.id)
-    assert (own.severity, own.field, own.kind) == ("unranked", "claim.predictions", "copy")
+    assert (own.severity, own.field, own.kind) == (severity, "claim.predictions", "copy")
     assert "'m'" in own.found
     assert "'thief'" in own.expected
 
@@ -183,10 +192,14 @@ def test_a_record_under_another_name_of_the_same_subject_is_noted(
     assert (problem.severity, problem.field, problem.kind) == ("note", "claim.subject.name", "name")
 
 
-def test_equal_predictions_prove_nothing_where_nobody_errs(tmp_path: Path) -> None:
-    rows = class_rows(1.0)
-    store(tmp_path, simulate("knn", "a", rows), simulate("knn", "b", rows))
-    assert {p.severity for p in check_results(tmp_path, 2).problems} == {"note"}
+def test_baselines_that_agree_are_no_copies(tmp_path: Path) -> None:
+    """Seen on `digits`: raw pixels and their 32 principal components have the same neighbours."""
+    rows = class_rows(0.9)
+    store(tmp_path, *(simulate("knn", kind, rows, kind=kind) for kind in ("raw", "pca")))
+    assert check_results(tmp_path).problems == ()
+    store(tmp_path, simulate("knn", "m", rows))
+    (problem,) = check_results(tmp_path).problems
+    assert (problem.severity, problem.kind) == ("note", "copy")
 
 
 def test_a_collapsed_model_that_guesses_like_chance_is_no_copy(tmp_path: Path) -> None:

@@ -170,3 +170,34 @@ def test_erasing_fills_a_quarter_of_the_rows_within_the_published_area():
     noise = found[found != batch]
     assert abs(noise.mean().item()) < 0.02
     assert abs(noise.std().item() - 1) < 0.02
+
+
+@pytest.fixture
+def clips(images):
+    """Eight clips of three equal frames."""
+    return images[:, :, None].expand(-1, -1, 3, -1, -1).contiguous()
+
+
+def test_all_frames_of_a_clip_get_what_its_picture_would_get(images, clips):
+    how = {"magnitude": 9.0, "spread": 0.5, "n_operations": 4}
+    single = rand_augment(images, draws(range(8)), **how)
+    several = rand_augment(clips, draws(range(8)), **how)
+    assert several.shape == clips.shape
+    for frame in several.unbind(2):
+        torch.testing.assert_close(frame, single, rtol=1e-4, atol=1e-5)
+
+
+def test_erasing_takes_one_box_of_all_frames_and_fills_it_anew_in_each(clips):
+    erased = erase(clips, draws(range(8)), 1.0)
+    changed = (erased != clips).any(1)  # (B, T, H, W)
+    assert changed.any()
+    assert all(torch.equal(changed[:, 0], changed[:, t]) for t in (1, 2))
+    assert not torch.equal(erased[:, :, 0], erased[:, :, 1])
+
+
+def test_cutmix_of_clips_takes_one_box_of_all_frames(clips):
+    augment = FineTuneAugment(FineTuneSettings(**{**OFF, "cutmix": 1.0}, **PLAIN))
+    mixed, targets = augment(clips, torch.arange(8) % 3, 3, draws(range(8)), 3)
+    changed = (mixed != clips).any(1)
+    assert all(torch.equal(changed[:, 0], changed[:, t]) for t in (1, 2))
+    assert torch.allclose(targets.sum(1), torch.ones(8))

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,15 @@ def measured(way: Callable[..., Any], threads: int, *arguments: Any) -> Run:
 def rows_of(n: int, seed: int, people: int) -> np.ndarray:
     """(n, 512) float32: people's centres with as much noise again."""
     random = np.random.default_rng(seed)
-    centres = np.random.default_rng(SEED).standard_normal((people, WIDTH), dtype=np.float32)
     rows = random.standard_normal((n, WIDTH), dtype=np.float32)
-    rows += centres[random.integers(0, people, n)]
+    rows += centres(people)[random.integers(0, people, n)]
     return rows
+
+
+@cache
+def centres(people: int) -> np.ndarray:
+    """(people, 512) float32."""
+    return np.random.default_rng(SEED).standard_normal((people, WIDTH), dtype=np.float32)
 
 
 def search_ours(folder: Path) -> np.ndarray:

@@ -111,7 +111,7 @@ def rounds(ways: dict[str, Callable], n: int, device: torch.device) -> dict[str,
     return times
 
 
-def report(title: str, times: dict[str, list[float]], batch: int) -> None:
+def report(title: str, times: dict[str, list[float]], batch: int, unit: str = "images") -> None:
     """Each way's median seconds, images/s, and the ratio of the first way's time to its own."""
     print(f"\n{title}", flush=True)
     base = next(iter(times.values()))
@@ -119,7 +119,7 @@ def report(title: str, times: dict[str, list[float]], batch: int) -> None:
         ratios = sorted(a / b for a, b in zip(base, seconds, strict=True))
         median = statistics.median(seconds)
         print(
-            f"  {name:34s} {median:7.3f} s  {batch / median:8.1f} images/s  "
+            f"  {name:34s} {median:7.3f} s  {batch / median:8.1f} {unit}/s  "
             f"{statistics.median(ratios):5.2f}x  ({ratios[0]:.2f}-{ratios[-1]:.2f})"
         )
 

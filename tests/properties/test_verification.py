@@ -11,6 +11,12 @@ from masquerade.core.metrics.pair_folds import (
     far_threshold,
     grid_threshold,
 )
+from masquerade.core.metrics.pair_intervals import (
+    PairGroups,
+    accuracy_interval,
+    eer_interval,
+    tar_interval,
+)
 from masquerade.core.metrics.verification import (
     eer,
     roc,
@@ -101,6 +107,31 @@ def test_rotating_and_scaling_embeddings_changes_nothing(seed: int, scale: float
     np.testing.assert_allclose(turned, plain, atol=1e-12)
     # distances that rounding moves over a threshold of the grid would be another matter
     assert outcome(np.round(turned, 9), same) == outcome(np.round(plain, 9), same)
+
+
+@settings(max_examples=25)
+@given(seeds)
+def test_intervals_hold_the_value_and_do_not_know_the_sides_or_the_names(seed: int) -> None:
+    rows, first, second, same = embeddings(seed)
+    distances = squared_distances(unit_embeddings(rows), first, second)
+    found = decide(distances, same, contiguous_folds(120), grid_threshold)
+    people, swap = (
+        np.stack([first // 4, second // 4]),
+        np.random.default_rng(seed).random(120) < 0.5,
+    )
+    drawn = []
+    for sides in (people, np.where(swap, people[::-1], people), 3 * people + 5):
+        groups = PairGroups.of(*sides)
+        drawn.append((
+            accuracy_interval(found.correct, same, found.fold, groups),
+            eer_interval(-distances, same, groups),
+            tar_interval(found.accepted, same, groups, rate=1.0),
+        ))  # fmt: skip
+    ends = np.array([[interval for interval, _ in one] for one in drawn])
+    np.testing.assert_allclose(ends[1:], ends[[0, 0]], atol=1e-9)  # sums may round otherwise
+    values = found.accuracy, eer(roc(-distances, same)), found.tar
+    for (interval, _), value in zip(drawn[0], values, strict=True):
+        assert 0 <= interval[0] <= value <= interval[1] <= 1
 
 
 @settings(max_examples=25)

@@ -82,6 +82,14 @@ def aligned_pairs(
     return _kept(pairs, Pictures(pairs.source.name, keys, faces, template), found, missing)
 
 
+def mend_of(why: str) -> str:
+    """What to do about a picture that is left out, by the reason given."""
+    return {
+        "no such file": "name the pictures' folder with --set data.root=FOLDER",
+        "damaged": "fetch the pictures again",
+    }.get(why.partition(":")[0], "look at the picture, or try another data.detector")
+
+
 def _aligner(
     source: Source, template: Template, detector: Callable[[], Detector]
 ) -> Callable[[int], Encoded]:
@@ -124,6 +132,6 @@ def _kept(
         raise DataError(
             f"{pairs.name}: of {len(pairs)} pairs none has both pictures "
             f"(the first, {missing[0][0]}: {missing[0][1]})",
-            "name the pictures' folder with --set data.root=FOLDER",
+            mend_of(missing[0][1]),
         )
     return AlignedPairs(source, rows, first[rows], second[rows], tuple(missing))

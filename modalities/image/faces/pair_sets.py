@@ -38,6 +38,10 @@ def set_pairs(source: Source, name: str, template: str | None = None, seed: int 
         )
     origin_of = _origins(source.classes)
     labels = source.labels
+    if len(np.unique(labels)) < 2:
+        raise DataError(
+            f"{name} shows one person only", "verification needs several people: name others too"
+        )
     random = np.random.Philox(key=_key(stream="pairs", seed=seed))
     found = []
     for origin in sorted(set(origin_of)):

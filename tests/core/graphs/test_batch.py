@@ -69,9 +69,7 @@ def test_thinned_edges_keep_every_node_reachable_from_itself() -> None:
     assert torch.equal(none.row, torch.arange(10))
     assert torch.equal(none.column, torch.arange(10))
     everything = thinned(edges, torch.ones(len(edges), dtype=torch.bool))
-    assert (
-        len(everything) == len(edges) + 10
-    )  # each self-loop is there twice, as in the paper's code
+    assert len(everything) == len(edges) + 10  # each self-loop is there twice, as in the paper's code
     loops = everything.row == everything.column
     assert int(loops.sum()) == 20
 

@@ -5,9 +5,10 @@ How often they hold a known truth: test_interval_coverage.py.
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from masquerade.core.errors import ValidationError
-from masquerade.core.metrics.intervals import exact_interval
+from masquerade.core.metrics.intervals import exact_interval, joint_freedom
 from masquerade.core.metrics.pair_intervals import (
     PairGroups,
     accuracy_difference_interval,
@@ -104,7 +105,18 @@ def test_threshold_that_impostors_set_widens_a_tar() -> None:
     accepted = np.where(same, np.arange(2000) % 5 > 0, np.arange(2000) % 100 == 0).astype(float)
     (low, high), _ = tar_interval(accepted, same, PairGroups.of(first, second), rate=2.0)
     error = np.sqrt(0.8 * 0.2 / 1000 + 2.0**2 * 0.01 * 0.99 / 1000)
-    assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.05)
+    # Welch: 999 degrees of freedom of the genuine pairs, 9 of the ten impostors that were accepted,
+    # which stand in the influence of two people each
+    variances = np.array([0.8 * 0.2 / 1000, 2 * 2.0**2 * 0.01 * 0.99 / 1000])
+    free = variances.sum() ** 2 / (variances**2 / [999, 9]).sum()
+    assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, free) * error, rel=0.05)
+
+
+def test_few_impostors_that_set_the_threshold_are_few_degrees_of_freedom() -> None:
+    assert joint_freedom((0.0, 1000), (1.0, 10)) == 9
+    assert joint_freedom((1.0, 1000), (0.0, 10)) == pytest.approx(999)
+    assert joint_freedom((1.0, 41), (1.0, 41)) == pytest.approx(80)
+    assert 9 < joint_freedom((1.0, 1000), (3.0, 10)) < 999
 
 
 def test_eer_weighs_its_rates_by_the_slope() -> None:

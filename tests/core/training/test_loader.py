@@ -271,3 +271,22 @@ def test_ctrl_c_or_kill_leaves_no_process(how):
         assert errors.count("Traceback") == 1  # the main process's own, none of the workers
     gone, alive = psutil.wait_procs(workers, timeout=20)
     assert alive == []
+
+
+def test_an_incomplete_last_batch_is_kept_where_asked_for():
+    dropped, kept = (
+        Loader(Numbers(), Plain(Config()), batch_size=5, seed=0, last_batch=last)
+        for last in ("drop", "keep")
+    )
+    assert (dropped.steps_per_epoch, kept.steps_per_epoch) == (4, 5)
+    batches = [batch for _, batch in zip(range(10), kept.batches(), strict=False)]
+    assert [len(batch) for batch in batches] == [5, 5, 5, 5, 3] * 2
+    for epoch in (batches[:5], batches[5:]):
+        assert sorted(torch.cat([b["index"] for b in epoch]).tolist()) == list(range(N))
+    assert kept.epoch_of(5) == 1
+    first = next(dropped.batches())
+    assert first["index"].tolist() == batches[0]["index"].tolist()
+    small = Loader(Numbers(n=3), Plain(Config()), batch_size=5, seed=0, last_batch="keep")
+    assert (small.steps_per_epoch, len(next(small.batches()))) == (1, 3)
+    with pytest.raises(UsageError, match="the last batch of an epoch has 3 samples for 5 processes"):
+        Loader(Numbers(), Plain(Config()), batch_size=5, seed=0, world=5, last_batch="keep")

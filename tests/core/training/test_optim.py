@@ -109,7 +109,7 @@ def test_groups_of_a_vit_by_hand():
     assert tokens["cls_token"] == 0.05, "the official pre-training decays the 3-D tokens"
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd", "lars"])
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "lars"])
 def test_optimizer_takes_each_groups_lr(name):
     near, far = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
     groups = [
@@ -124,6 +124,29 @@ def test_optimizer_takes_each_groups_lr(name):
     assert far.tolist() == pytest.approx([0.9] * 3)
     with pytest.raises(UsageError, match="no parameter is trainable"):
         make_optimizer([], OptimSettings(optimizer=name))
+
+
+def test_adams_weight_decay_is_part_of_the_gradient():
+    """What sets it apart from AdamW: a decayed weight without a gradient moves as far as lr."""
+    moved = {}
+    for name in ("adam", "adamw"):
+        weight = nn.Parameter(torch.full((1,), 2.0))
+        group = {"params": [weight], "names": ["w"], "weight_decay": 0.1, "lr_scale": 1.0}
+        optimizer = make_optimizer([group], OptimSettings(optimizer=name, betas=(0.9, 0.999)))
+        set_lr(optimizer, 0.01)
+        weight.grad = torch.zeros(1)
+        optimizer.step()
+        moved[name] = 2.0 - weight.item()
+    assert moved == pytest.approx({"adam": 0.01, "adamw": 2.0 * 0.01 * 0.1}, rel=1e-3)
+
+
+def test_a_schedule_may_move_between_epochs_only():
+    optim = OptimSettings(lr=1.0, warmup_epochs=0, per_epoch=True)
+    rates = [lr_at_step(s, optim, batch_size=1, steps=8, steps_per_epoch=2) for s in range(8)]
+    wanted = [(1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in (0, 0, 1, 1, 2, 2, 3, 3)]
+    assert rates == pytest.approx(wanted)
+    flat = OptimSettings(lr=0.5, min_lr=0.5, warmup_epochs=0)
+    assert {lr_at_step(s, flat, batch_size=1, steps=8, steps_per_epoch=2) for s in range(8)} == {0.5}
 
 
 def test_ema_by_hand():

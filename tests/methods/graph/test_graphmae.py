@@ -317,12 +317,7 @@ def test_recipes_are_the_published_settings(name: str) -> None:
     family, depth, dim, rate, replace, gamma, lr, decay, epochs, batch, pooling = CARD[name]
     settings = resolve("graphmae", f"graphmae-{name}").settings
     method, optim, train = settings.method, settings.optim, settings.train
-    assert (method.encoder, method.decoder, method.depth, method.dim) == (
-        family,
-        family,
-        depth,
-        dim,
-    )
+    assert (method.encoder, method.decoder, method.depth, method.dim) == (family, family, depth, dim)
     assert (method.masking.rate, method.masking.replace, method.gamma) == (rate, replace, gamma)
     assert (method.feat_drop, method.attn_drop, method.slope) == (0.2, 0.1, 0.2)
     assert (optim.optimizer, optim.lr, optim.weight_decay) == ("adam", lr, decay)

@@ -80,7 +80,7 @@ def test_listed_people_are_compared_inside_their_source_only() -> None:
 
 
 def test_one_person_or_too_few_pairs_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="gives 0 impostor pairs"):
+    with pytest.raises(DataError, match="one shows one person only"):
         set_pairs(People({"ann": 30}), "one")
     with pytest.raises(DataError, match="gives 0 genuine pairs"):
         set_pairs(People({f"p{i}": 1 for i in range(30)}), "singles")

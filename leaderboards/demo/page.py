@@ -1,0 +1,28 @@
+"""The demo's last step: check every record, build the boards, write the page."""
+
+from pathlib import Path
+
+from ..building import build_boards
+from ..page import NAME
+from ..writing import write_boards
+from .steps import Found
+from .workplace import Workplace
+
+
+def write_demo_page(place: Workplace) -> Found:
+    """Compute every metric again from its predictions, rank, and write page, Markdown and CSV."""
+    boards = [board for board in build_boards(place.results) if board.tables]
+    files = write_boards(boards, place.results, place.out)
+    problems = list(dict.fromkeys(
+        f"{problem.severity}: {problem}" for board in boards for problem in board.problems
+        if problem.severity != "note"
+    ))  # fmt: skip
+    shown = ", ".join(
+        f"{board.slug} ({sum(len(table.rows) for table in board.tables)} rows)" for board in boards
+    )
+    return Found((f"{shown}; {files[0]}", *problems), facts={"problems": len(problems)})
+
+
+def page_of(out: Path) -> Path:
+    """The page of a demo folder."""
+    return out / NAME
