@@ -128,6 +128,8 @@ class _Machine:
         elif name in _PUT:
             self._remember(argument)
         elif name in _GET:
+            if argument not in self.memo:
+                raise ValueError(f"value {argument} is asked for before it was stored")
             self.stack.append(self.memo[argument])
         elif name in _SHORT_TUPLES:
             self.stack.append(tuple(self._pop() for _ in range(_SHORT_TUPLES[name]))[::-1])

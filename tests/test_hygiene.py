@@ -235,3 +235,21 @@ def test_every_public_name_loads() -> None:
         assert getattr(masquerade, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         masquerade.nothing  # noqa: B018 - the attribute's absence is what is tested
+
+
+def test_performance_scripts_still_fit_the_library() -> None:
+    """What is run by hand breaks unseen: each of them is imported here, none is run."""
+    scripts = sorted((ROOT / "tests" / "performance").glob("*.py"))
+    program = (
+        "import importlib.util, sys\n"
+        "for path in sys.argv[1:]:\n"
+        "    sys.path.insert(0, path.rpartition('/')[0])\n"
+        "    spec = importlib.util.spec_from_file_location('script', path)\n"
+        "    spec.loader.exec_module(importlib.util.module_from_spec(spec))\n"
+        "    sys.path.pop(0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, scripts)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

@@ -23,7 +23,7 @@ from masquerade.core.metrics.pair_folds import (
     grid_threshold,
     published_far_threshold,
 )
-from masquerade.core.metrics.pair_intervals import PairGroups, eer_interval, rate_interval
+from masquerade.core.metrics.pair_intervals import PairGroups, accuracy_interval, eer_interval
 from masquerade.core.metrics.verification import eer, roc, squared_distances, unit_embeddings
 
 FAR = 1e-3
@@ -70,10 +70,8 @@ def intervals(
 ) -> None:
     """The two intervals of 2,000 resamples of the identities."""
     found = decide(distances, same, folds, grid_threshold)
-    rate_interval(
-        found.correct, groups, value=found.accuracy, strata=same.astype(int), parts=found.fold
-    )
-    eer_interval(-distances, same, groups, value=eer(roc(-distances, same)))
+    accuracy_interval(found.correct, same, found.fold, groups)
+    eer_interval(-distances, same, groups)
 
 
 def fastest(work: Callable[[], object], rounds: int) -> float:
