@@ -19,8 +19,8 @@ BASE = (
     "tomli>=2;python_version<'3.11' tomli-w>=1"
 ).split()
 EXTRAS = {
-    "video": ["decord;platform_machine=='x86_64'", "av>=14", "scikit-video==1.1.11"],
-    "audio": ["librosa>=0.10", "soundfile", "av>=14"],
+    "video": ["decord;platform_machine=='x86_64'", "av>=15", "scikit-video==1.1.11"],
+    "audio": ["librosa>=0.10", "soundfile", "av>=15"],
     "pointcloud": ["open3d>=0.18", "libusb-package", "h5py", "pyvista"],
     "faces": [
         "insightface>=0.7.3", "onnx>=1.13", "onnxruntime", "dlib-bin", "face_recognition_models",

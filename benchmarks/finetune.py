@@ -164,11 +164,7 @@ class Classifier:
 
     def scores(self, batch: "Batch") -> "Tensor":
         """(B, C): the logits, or the mean over a sample's views of their softmax."""
-        logits = self.logits(batch)
-        views = len(logits) // len(batch)
-        if views == 1:
-            return logits
-        return logits.float().softmax(1).unflatten(0, (len(batch), views)).mean(1)
+        return mean_of_views(self.logits(batch), len(batch))
 
     def __call__(self, data: TaskData) -> Features:
         """The scores of the test split, as checked features."""
@@ -178,6 +174,19 @@ class Classifier:
             self.scores, data.test, self.modality,
             batch_size=how.batch_size, workers=how.workers, device=how.device,
         )  # fmt: skip
+
+
+def mean_of_views(logits: "Tensor", n_samples: int) -> "Tensor":
+    """(B, C) the mean softmax over the views of each sample, of (B·V, C); of one view its logits.
+
+    Args:
+        logits: (B·V, C).
+        n_samples: B.
+    """
+    views = len(logits) // n_samples
+    if views == 1:
+        return logits
+    return logits.float().softmax(1).unflatten(0, (n_samples, views)).mean(1)
 
 
 def fine_tuned(subject: ModelSubject, data: TaskData, settings: Settings, seed: int) -> Classifier:

@@ -39,6 +39,7 @@ VERSION = "1.0.0"
 SUMMARY = "SVM on frozen vectors of graphs, 10 folds, C chosen inside each"
 MAIN_METRIC = "accuracy"
 BASELINES = ("chance", "random", "raw")
+TRANSDUCTIVE = True
 IDENTITY = Identity(
     SLUG, VERSION, MAIN_METRIC,
     ("benchmarks/graph_classification.py", "modalities/graph/features.py"),

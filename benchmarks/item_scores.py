@@ -196,6 +196,7 @@ _KNOWN: dict[str, Callable[["DataFrame"], Mapping[str, Items]]] = {
     "knn": _classification,
     "probe": _classification,
     "finetune": _classification,
+    "classification": _classification,
     "few-shot": _few_shot,
     "verification": _verification,
     "template-verification": _template_verification,

@@ -37,6 +37,7 @@ VERSION = "1.0.0"
 SUMMARY = "logistic regression on frozen codes of one graph's nodes, public split"
 MAIN_METRIC = "accuracy"
 BASELINES = ("chance", "random", "raw")
+TRANSDUCTIVE = True
 IDENTITY = Identity(
     SLUG, VERSION, MAIN_METRIC,
     ("benchmarks/node_classification.py", "modalities/graph/features.py"),

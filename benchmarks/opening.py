@@ -205,8 +205,11 @@ def _modality(slug: str, settings: Mapping[str, Any]) -> "Modality":
 
     adapter = modality(slug)
     # raw inputs want the whole picture, small
-    whole = {"size": 32, "eval_crop": 1.0} if slug in ("image", "video") else {}
-    return adapter(build(adapter.Config, {**whole, **settings}, "data"))
+    small = {"size": 32, "eval_crop": 1.0}
+    whole: dict[str, dict[str, Any]] = {
+        "image": small, "video": small, "audio-visual": {"video": small},
+    }  # fmt: skip
+    return adapter(build(adapter.Config, merge(whole.get(slug, {}), settings), "data"))
 
 
 def _faces(text: str, how: Extraction, own: Mapping[str, Any]) -> Subject:

@@ -14,12 +14,15 @@ is left open follows from subject and data, and shall be the same for those besi
 settings) -> subjects`, the rows that stand beside it, where `BASELINES` cannot name them all;
 `SIDE_BY_SIDE = True`, where a column per subject reads better than a line per metric of each;
 `TRAINS = True`, where it trains nets, so that machines may differ within an interval;
+`TRANSDUCTIVE = True`, where pre-training on the test samples without their labels is the published
+way, and no contamination;
 `items(predictions) -> metric: Items`, for paired comparison (`item_scores`);
 `notes(record) -> sentences` for the person who waits; and `pictures(result) -> name: bytes`.
 """
 
 import ast
 import io
+import shlex
 import sys
 import time
 import tokenize
@@ -189,8 +192,25 @@ def make_result(
         predictions=content_hash(predictions),
         facts=dict(facts or {}),
     )
-    made = provenance(clock.elapsed_s(), " ".join(sys.argv))
+    made = provenance(clock.elapsed_s(), typed_command(sys.argv))
     return Result(Record(claim=claim, provenance=(made,)), predictions)
+
+
+def typed_command(words: Sequence[str]) -> str:
+    """The `masquerade` command that runs, to be copied into a shell; "" where another program does.
+
+    Args:
+        words: of the command line, the program's path first.
+
+    Example:
+        >>> typed_command(["/somewhere/bin/masquerade", "evaluate", "knn", "--subject", "my run"])
+        "masquerade evaluate knn --subject 'my run'"
+        >>> typed_command(["/somewhere/ipykernel_launcher.py", "-f", "kernel.json"])
+        ''
+    """
+    program = Path(words[0])
+    ours = program.stem == "masquerade" or program.parts[-2:] == ("cli", "main.py")
+    return shlex.join(["masquerade", *words[1:]]) if ours else ""
 
 
 @cache

@@ -16,6 +16,7 @@ from ..core.method import Method, StepOutput
 from ..core.modality import Modality
 from ..core.step import StepContext
 from ..core.tokens import Batch, Tokens
+from ..modalities.catalogue import resolve_data
 from .opening import open_subject
 from .subjects import ModelSubject
 
@@ -138,11 +139,11 @@ def reconstruct(method: Method, batch: Batch, *, seed: int) -> Reconstruction:
 def reconstruct_file(
     weights: Path, data: Path, out: Path, *, mask_ratio: float | None = None, seed: int = 0
 ) -> tuple[Path, Reconstruction]:
-    """Draw input | masked | reconstruction of the first sample at a user's own path.
+    """Draw input | masked | reconstruction of a user's own file, or of a data set's first sample.
 
     Args:
         weights: run folder or weights file, with its decoder.
-        data: a file that the method's modality reads.
+        data: a file that the method's modality reads, or a data set of the catalogue.
         out: the picture to write.
         mask_ratio: share of hidden tokens; as in training when None.
         seed: of the mask.
@@ -166,7 +167,7 @@ def reconstruct_file(
     if mask_ratio is not None:
         _set_mask_ratio(method, mask_ratio)
     adapter = _whole(subject.modality)
-    sample = adapter.open(data).read(0)
+    sample = resolve_data(str(data), adapter.slug).read(0)
     batch = adapter.collate([sample], [adapter.prepare(sample, None)]).to(method.device)
     found = reconstruct(method.eval(), batch, seed=seed)
     return adapter.draw(batch, found.tokens, found.hidden, out), found

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
+    from ..core.config import Config
     from ..core.method import Method
     from ..core.modality import Modality, Source
     from ..core.tokens import Batch
@@ -262,8 +263,13 @@ def n_parameters(module: "Module") -> int:
 
 def method_hash(method: "Method") -> str:
     """The sha256 of a model's slug, settings and weights, however the file is written."""
-    digest = hashlib.sha256(f"{method.slug}\0{method.config.hash()}".encode())
-    for name, value in sorted(method.state_dict().items()):
+    return module_hash(method.slug, method.config, method)
+
+
+def module_hash(slug: str, config: "Config", module: "Module") -> str:
+    """As `method_hash`, of a method's classifier."""
+    digest = hashlib.sha256(f"{slug}\0{config.hash()}".encode())
+    for name, value in sorted(module.state_dict().items()):
         tensor = value.detach().cpu().contiguous()
         digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
         digest.update(tensor.flatten().view(_bytes_type()).numpy().tobytes())

@@ -75,14 +75,16 @@ def inspect(name_or_path: str, as_json: bool) -> None:
     if as_json:
         emit_json(facts)
         return
-    for name in ("name", "kind", "samples", "fingerprint"):
-        click.echo(f"{name:<12} {facts[name]}")
-    click.echo(f"{'first':<12} {', '.join(facts['first'])}")
+    lines = {name: facts[name] for name in ("name", "kind", "samples", "fingerprint")}
+    lines |= {"first": ", ".join(facts["first"]), **facts["facts"]}
+    width = max(map(len, lines))
+    for name, value in lines.items():
+        click.echo(f"{name:<{width}} {value}")
     if facts["classes"]:
         rows = [{"class": c, "samples": n} for c, n in facts["classes"].items()]
         click.echo(table(rows, ["class", "samples"]))
     else:
-        click.echo("no labels")
+        click.echo("no labels of samples")
 
 
 def _facts(source: "Source") -> dict[str, Any]:
@@ -93,6 +95,7 @@ def _facts(source: "Source") -> dict[str, Any]:
         "samples": len(source),
         "classes": {name: counts[i] for i, name in enumerate(source.classes)},
         "first": list(source.keys[:3]),
+        "facts": dict(source.facts()),
         "fingerprint": source.fingerprint(),
     }
 

@@ -26,9 +26,9 @@ _WIDTH = 100
 @click.option("--out", default="demo", show_default=True, type=click.Path(path_type=Path),
               help="The folder for all that it makes.")  # fmt: skip
 @click.option("--quick", "effort", flag_value="quick",
-              help="The masked autoencoder, its scores and the page only: about a minute.")  # fmt: skip
+              help="The masked autoencoder, its scores and the page only.")  # fmt: skip
 @click.option("--full", "effort", flag_value="full",
-              help="Longer trainings, and a generator trained on your faces: an hour or more.")  # fmt: skip
+              help="Longer trainings, and a generator that learns from your faces.")  # fmt: skip
 @click.option("--faces", type=click.Path(path_type=Path), metavar="DIR",
               help="Pictures of real people, a folder for each; none: ../shared/data/faces beside "
               "the clone where it is, else synthesized faces stand in.")  # fmt: skip
@@ -104,13 +104,10 @@ def _summary(made: "Demo") -> str:
 
 def _said(verdict: "Verdict", width: int) -> list[str]:
     """A verdict as a line, and its meaning below it."""
-    ends = verdict.interval
-    between = f" [{ends[0]:.3f}, {ends[1]:.3f}]" if ends else ""
-    found = f"{verdict.value:.3f}".rstrip("0").rstrip(".") if not ends else f"{verdict.value:.3f}"
-    head = (
-        f"{'right' if verdict.holds else 'WRONG'}  {verdict.name}: {found}{between}, "
-        f"expected {verdict.right}"
-    )
+    said = "right" if verdict.holds else "WRONG"
+    head = f"{said}  {verdict.name}: {verdict.found}, expected {verdict.right}"
+    if not verdict.right:
+        head = f"-      {verdict.name}: {verdict.found} (no range was measured for this case)"
     indent = " " * 7
     return [head, *textwrap.wrap(
         verdict.meaning, width, initial_indent=indent, subsequent_indent=indent

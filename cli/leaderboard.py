@@ -68,7 +68,7 @@ def add(file: Path, results: Path, level: "Level", as_json: bool) -> None:
         several = len(record.provenance)
         more = f", now confirmed {several} times" if several > 1 else ""
         note(f"{record.claim.subject.name} on {record.claim.benchmark.data}: {record.id}{more}")
-    click.echo(f"{len(records)} records in {results}")
+    click.echo(f"took {_records(len(records))} into {results}")
 
 
 @leaderboard.command()
@@ -131,8 +131,11 @@ def show(
     if as_json:
         emit_json({"results": str(results), "boards": [_as_json(each) for each in boards]})
         return
-    for each in boards:
-        _say(each.problems)
+    if not boards:
+        raise UsageError(
+            f"no record in {results} stands on a board", "`masquerade evaluate` makes one"
+        )
+    _say([problem for each in boards for problem in each.problems])
     if form == "parquet":
         _write_parquet(boards, out or Path(), tidy)
         note(f"wrote {out}")
@@ -196,7 +199,7 @@ def bundle(ids: tuple[str, ...], results: Path, out: Path, as_json: bool) -> Non
     if as_json:
         emit_json({"out": str(out), "records": count, "bytes": out.stat().st_size})
     else:
-        note(f"{count} records, {out.stat().st_size:,} bytes")
+        note(f"{_records(count)}, {out.stat().st_size:,} bytes")
         click.echo(out)
 
 
@@ -243,12 +246,16 @@ def _progress(name: str) -> Iterator[Callable[[int, int | None], None]]:
         click.echo("\r" + " " * 40 + "\r", nl=False, err=True)
 
 
+def _records(count: int) -> str:
+    return f"{count:,} record{'s' * (count != 1)}"
+
+
 def _summary(problems: "tuple[Problem, ...]", n_records: int, level: int) -> str:
     def count(severity: Literal["refused", "unranked", "note"]) -> int:
         return sum(problem.severity == severity for problem in problems)
 
     return (
-        f"{n_records} records checked to level {level}: {count('refused')} refusals, "
+        f"{_records(n_records)} checked to level {level}: {count('refused')} refusals, "
         f"{count('unranked')} reasons for no rank, {count('note')} notes"
     )
 

@@ -16,7 +16,7 @@ INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 # name → (module:command, the line that --help shows): --help imports none of these modules
 COMMANDS = {
-    "demo": ("demo:demo", "The whole loop on embedded images: pre-train, score, picture, record."),
+    "demo": ("demo:demo", "The whole loop: synthesize, train, score, and the page of boards."),
     "list": ("listing:listing", "Methods, modalities, benchmarks, data sets and boards."),
     "pretrain": ("pretrain:pretrain", "Pre-train a method; the same command again resumes it."),
     "reconstruct": ("reconstruct:reconstruct", "See a model fill the gaps of your own picture."),

@@ -9,7 +9,8 @@ from .output import emit_json, note
 
 @click.command()
 @click.argument("weights", metavar="RUN_OR_WEIGHTS", type=click.Path(path_type=Path))
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Your own file.")
+@click.option("--data", required=True, type=click.Path(path_type=Path),
+              help="Your own file, or a data set: its first sample.")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The picture to write.")
 @click.option("--mask-ratio", type=click.FloatRange(0, 1, max_open=True),
               help="Share of hidden tokens; else as in training.")  # fmt: skip

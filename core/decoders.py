@@ -3,11 +3,12 @@
 # B samples, N tokens, V visible, M hidden, K predicted, D latent width, W decoder width.
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
+from .cross_blocks import CrossBlock
 from .layers import LN_EPS, Block, init_transformer
 from .masking import Mask, take
 from .positions import Positions, position_table
@@ -37,6 +38,8 @@ class ViTDecoder(nn.Module):
         queries: where mask tokens stand: "hidden", at all hidden places, and a visible place that
             is predicted is read off its own latent; "predicted", at `mask.predict` alone, visible
             or not, so that what is not predicted costs nothing (Wang et al., 2023, VideoMAE V2).
+        skips: whether all blocks but the first also attend to features of the encoder's own blocks,
+            the deepest ones first (Sun et al., 2024, HiCMAE §3.2).
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class ViTDecoder(nn.Module):
         key_bias: bool = True,
         embed_bias: bool = True,
         queries: Queries = "hidden",
+        skips: bool = False,
     ) -> None:
         super().__init__()
         self.n_prefix = int(class_token)
@@ -64,34 +68,42 @@ class ViTDecoder(nn.Module):
         table = position_table(positions, grid, dim, self.n_prefix)
         self.register_buffer("positions", table, persistent=positions == "grid")
         self.blocks = nn.ModuleList(
-            Block(dim, heads, mlp_ratio, key_bias=key_bias) for _ in range(depth)
+            (CrossBlock if skips and number else Block)(dim, heads, mlp_ratio, key_bias=key_bias)
+            for number in range(depth)
         )
         self.norm = nn.LayerNorm(dim, eps=LN_EPS)
         self.head = nn.Linear(dim, n_out)
         self.apply(init_transformer)
         nn.init.normal_(self.mask_token, std=0.02)
 
-    def forward(self, latents: Tensor, mask: Mask) -> Tensor:
+    def forward(self, latents: Tensor, mask: Mask, skips: Sequence[Tensor] = ()) -> Tensor:
         """The predictions at `mask.predict`.
 
         Args:
             latents: (B, 1 + V, D), class token (where there is one) first, then in the order of
                 `mask.visible`.
             mask: which tokens these are, and which to predict.
+            skips: with `skips`, features of the encoder from shallow to deep, one for each block
+                but the first, of the latents' shape.
 
         Returns:
             (B, K, n_out).
         """
         positions = self.positions.expand(len(latents), -1, -1)
         prefix, places = positions[:, : self.n_prefix], positions[:, self.n_prefix :]
-        seen = self.embed(latents)
-        seen = seen + torch.cat([prefix, mask.take_visible(places)], dim=1)
+        here = torch.cat([prefix, mask.take_visible(places)], dim=1)
+        seen = self.embed(latents) + here
         asked = mask.predict if self.queries == "predicted" else mask.hidden
         queries = self.mask_token + take(places, asked)
         x = torch.cat([seen, queries.to(seen.dtype)], dim=1)
+        contexts = [self.embed(feature) + here for feature in reversed(skips)]
         *blocks, last = self.blocks
-        for block in blocks:
+        for number, block in enumerate(blocks):
+            if contexts and number:
+                x = cast("CrossBlock", block).look(x, contexts[number - 1])
             x = block(x)
+        if contexts:
+            x = cast("CrossBlock", last).look(x, contexts[-1])
         return self.head(self.norm(last(x, rows=self._predicted_rows(x, mask))))
 
     def _predicted_rows(self, x: Tensor, mask: Mask) -> Tensor:

@@ -100,6 +100,36 @@ class ViTEncoder(nn.Module):
             (B, 1 + V, D): the class token (where there is one) first, then the tokens in the order
             of `mask.visible`; (B, 1 + N, D) in grid order without a mask or with `mask_token`.
         """
+        x = self._embedded(tokens, mask)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x) if norm else x
+
+    def taps(
+        self, tokens: Tokens, mask: Mask | None = None, *, blocks: Sequence[int] | None = None
+    ) -> list[Tensor]:
+        """The outputs of some blocks, each through the last norm, in the blocks' order.
+
+        No block after the last one asked for is computed.
+
+        Args:
+            tokens: patches (B, N, P).
+            mask: what is hidden; None = nothing.
+            blocks: ascending, from 0; None = all.
+
+        Returns:
+            One (B, 1 + V, D) for each block, as of `encode`.
+        """
+        wanted = range(len(self.blocks)) if blocks is None else blocks
+        x, found = self._embedded(tokens, mask), []
+        for number in range(wanted[-1] + 1):
+            x = self.blocks[number](x)
+            if number in wanted:
+                found.append(self.norm(x))
+        return found
+
+    def _embedded(self, tokens: Tokens, mask: Mask | None) -> Tensor:
+        """The first block's input."""
         positions = self._positions_of(tokens.grid or self.grid).expand(len(tokens), -1, -1)
         prefix, places = positions[:, : self.n_prefix], positions[:, self.n_prefix :]
         if mask is None:
@@ -113,9 +143,7 @@ class ViTEncoder(nn.Module):
             x = x + mask.take_visible(places)
         if self.cls_token is not None:
             x = torch.cat([(self.cls_token + prefix).to(x.dtype), x], dim=1)
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x) if norm else x
+        return x
 
     def layer_id(self, name: str) -> int:
         """The layer that a parameter belongs to, for layer-wise learning-rate decay.

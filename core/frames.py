@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 100_000_000
 MAX_BYTES = 8 << 30  # of a table unpacked
+_SMALL = 4 << 20  # bytes of a table that threads would only slow down
 
 
 def content_hash(frame: "DataFrame") -> str:
@@ -97,13 +98,16 @@ def read_frame(path: Path) -> "DataFrame":
 
     try:
         with ParquetFile(path) as file:
-            _check_form(file, path)
-            return file.read().to_pandas(ignore_metadata=True)
+            n_bytes = _check_form(file, path)
+            threads = n_bytes > _SMALL
+            table = file.read(use_threads=threads)
+            return table.to_pandas(ignore_metadata=True, use_threads=threads)
     except (OSError, ArrowException, UnicodeDecodeError) as error:
         raise ValidationError(f"{path}: expected a Parquet table, found {error}") from error
 
 
-def _check_form(file: "ParquetFile", path: Path) -> None:
+def _check_form(file: "ParquetFile", path: Path) -> int:
+    """Refuse what is too large or of other columns; the bytes of the table unpacked."""
     n_rows, n_bytes = file.metadata.num_rows, 0
     for group in range(file.metadata.num_row_groups):
         n_bytes += file.metadata.row_group(group).total_byte_size
@@ -119,6 +123,7 @@ def _check_form(file: "ParquetFile", path: Path) -> None:
             )
     if len(set(schema.names)) < len(schema.names):
         raise ValidationError(f"{path}: columns: found a name twice, expected each once")
+    return n_bytes
 
 
 def _is_plain(kind: "DataType") -> bool:

@@ -1,7 +1,7 @@
 """Key maps: official parameter names and layouts to ours, and back, from one table."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -54,6 +54,17 @@ def _rename(name: str, pattern: str, result: str) -> str | None:
 def _compiled(pattern: str) -> re.Pattern[str]:
     *before, last = (re.escape(part) for part in pattern.rsplit("*", 1))
     return re.compile("(.*)".join([*(part.replace(r"\*", "([^.]+)") for part in before), last]))
+
+
+def n_blocks(names: Iterable[str], prefix: str) -> int | None:
+    """How many different parts follow a prefix in the names; None without any.
+
+    Example:
+        >>> n_blocks(["blocks.0.fc.bias", "blocks.0.fc.weight", "blocks.1.fc.bias"], "blocks.")
+        2
+    """
+    rest = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
+    return len({name.split(".")[0] for name in rest}) or None
 
 
 def to_ours(

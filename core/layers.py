@@ -95,22 +95,37 @@ class Attention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Attention of queries to a context of another width."""
+    """Attention of queries to a context of another width; `key_bias` as of `Attention`."""
 
-    def __init__(self, dim: int, heads: int, context_dim: int | None = None) -> None:
+    def __init__(
+        self, dim: int, heads: int, context_dim: int | None = None, *, key_bias: bool = True
+    ) -> None:
         super().__init__()
         if dim % heads:
             raise ValueError(f"width {dim} does not divide into {heads} heads")
         self.heads = heads
-        self.q = nn.Linear(dim, dim)
-        self.kv = nn.Linear(context_dim or dim, 2 * dim)
+        self.q = nn.Linear(dim, dim, bias=key_bias)
+        self.kv = nn.Linear(context_dim or dim, 2 * dim, bias=key_bias)
+        self.q_bias = None if key_bias else nn.Parameter(torch.zeros(dim))
+        self.v_bias = None if key_bias else nn.Parameter(torch.zeros(dim))
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """(B, Q, D) and (B, N, C) → (B, Q, D)."""
-        q = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        k, v = self.kv(context).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        q, kv = self._projected(x, context)
+        q = q.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        k, v = kv.unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+    def _projected(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries (B, Q, D), and keys and values side by side (B, N, 2 D)."""
+        if self.q_bias is None or self.v_bias is None:
+            return self.q(x), self.kv(context)
+        offset = torch.cat([torch.zeros_like(self.v_bias), self.v_bias])
+        return (
+            F.linear(x, self.q.weight, self.q_bias),
+            F.linear(context, self.kv.weight, offset),
+        )
 
 
 class MLP(nn.Module):

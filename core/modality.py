@@ -71,6 +71,10 @@ class Source(ABC):
     def fingerprint(self) -> str:
         """The sha256 of all keys, labels and contents: the same data, the same hash."""
 
+    def facts(self) -> Mapping[str, int]:
+        """What else a person wants to know of it, counted."""
+        return {}
+
 
 class Modality(ABC):
     """Base of all adapters.

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from .masking import Mask
 
 _EPS = 1e-6
+_FAR = 1e6  # no cosine: a logit that softmax gives nothing
 
 
 def normalize_patches(patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -79,6 +80,16 @@ def normalize_tubelets(tubelets: Tensor, channels: int = 3) -> tuple[Tensor, Ten
     )
 
 
+def frame_differences(tubelets: Tensor, frames: int = 2) -> Tensor:
+    """Normalized tubelets (B, N, P) whose frames after the first are what changed since the last.
+
+    Taken after normalization, and never from one tubelet to the next (Sun et al., 2024, HiCMAE,
+    official code). P has the frame slowest.
+    """
+    split = tubelets.unflatten(-1, (frames, -1))
+    return torch.cat([split[..., :1, :], split.diff(dim=-2)], dim=-2).flatten(-2)
+
+
 def tubelet_mse(
     prediction: Tensor, target: Tensor, mask: Mask, *, normalize: bool = True
 ) -> Tensor:
@@ -136,29 +147,21 @@ def cross_entropy(prediction: Tensor, target: Tensor, mask: Mask) -> Tensor:
     return mean_over_hidden(error, mask)
 
 
-def info_nce(queries: Tensor, keys: Tensor, *, temperature: float = 0.07) -> Tensor:
+def info_nce(
+    queries: Tensor, keys: Tensor, *, temperature: float = 0.07, valid: Tensor | None = None
+) -> Tensor:
     """InfoNCE of pairs: each query's own key against all keys of the batch (van den Oord, 2018).
 
     Args:
         queries: (B, D).
         keys: (B, D), row i belongs to query i.
         temperature: divides the cosines.
+        valid: (B,) bool, the rows that are pairs: others neither ask nor are asked; None = all.
     """
     logits = F.normalize(queries.float(), dim=-1) @ F.normalize(keys.float(), dim=-1).T
-    return F.cross_entropy(logits / temperature, torch.arange(len(logits), device=logits.device))
-
-
-def chamfer(prediction: Tensor, target: Tensor, *, squared: bool = True) -> Tensor:
-    """Chamfer distance: mean over samples of both directed mean nearest distances, summed.
-
-    Args:
-        prediction: (B, K, 3) points.
-        target: (B, N, 3) points.
-        squared: squared Euclidean distances (the L2 form) or plain ones (the L1 form, halved).
-    """
-    difference = prediction.float()[:, :, None, :] - target.float()[:, None, :, :]
-    distance = difference.square().sum(-1)
-    if not squared:
-        distance = (distance + torch.finfo(torch.float32).tiny).sqrt()
-    both = distance.amin(2).mean(1) + distance.amin(1).mean(1)
-    return both.mean() if squared else both.mean() / 2
+    own = torch.arange(len(logits), device=logits.device)
+    if valid is None:
+        return F.cross_entropy(logits / temperature, own)
+    logits = logits.masked_fill(~valid, -_FAR)
+    error = F.cross_entropy(logits / temperature, own, reduction="none")
+    return (error * valid).sum() / valid.sum().clamp_min(1)

@@ -319,7 +319,9 @@ def _json_object(text: str, where: str) -> dict[str, Any]:
     try:
         body = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValidationError(f"{where}: found no JSON ({error}), expected a record") from error
+        raise ValidationError(
+            f"{where}: found no JSON ({error}), expected a record", _MEND
+        ) from error
     if not isinstance(body, dict):
         raise ValidationError(
             f"{where}: found {type(body).__name__}, expected a JSON object", _MEND

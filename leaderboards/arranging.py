@@ -75,7 +75,7 @@ def drafts(records: Iterable[Checked], definition: BoardDefinition) -> list[Draf
     shown = cache(lambda benchmark, metric: definition.column_of(benchmark, metric) is not None)
     task = cache(Task)  # one object each: equal ones are then found by identity
     settings_of: dict[tuple[str, str], str] = {}  # of thousands of records few differ
-    for checked in records:
+    for checked in _of_modality(records, definition):
         filed = checked.filed
         placed = [each for each in _said(filed) if shown(filed.claim.benchmark.name, each[0])]
         if not placed or checked.refused:
@@ -93,6 +93,22 @@ def drafts(records: Iterable[Checked], definition: BoardDefinition) -> list[Draf
         for metric, entry in placed:
             own[task(block.name, metric, block.data, block.data_hash, settings)].append(entry)
     return [found[title] for title in sorted(found)]
+
+
+def _of_modality(records: Iterable[Checked], definition: BoardDefinition) -> Iterable[Checked]:
+    """The records on data of the board's modality; all where it does not ask.
+
+    A guess by chance prepares no input and so says no modality: others on its data do.
+    """
+    if not definition.only_modality:
+        return records
+    kept = list(records)
+    found = {
+        each.filed.claim.benchmark.data_hash
+        for each in kept
+        if each.filed.claim.subject.preprocessing.get("modality") == definition.modality
+    }
+    return [each for each in kept if each.filed.claim.benchmark.data_hash in found]
 
 
 def _said(filed: Filed) -> list[tuple[str, Entry]]:

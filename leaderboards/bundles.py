@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from struct import error as struct_error
 from typing import Any
@@ -23,11 +24,13 @@ from ..core.record_store import PREDICTIONS, RECORDS, read_predictions, read_rec
 from ..core.records import MAX_BYTES as MAX_RECORD_BYTES
 from ..core.records import Record, is_id, parse_record
 from .checking import TOP, Level, Report, check_results, read_filed
+from .standings import Problem
 
 FORMAT = "masquerade-bundle/1"
 LIST = "bundle.json"
 MAX_BYTES = 4 << 30
 _MEMBERS = 1_000_000
+_ZIP = b"PK\x03\x04"  # how a zip begins; its list of members is at its end
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _FETCH = "fetch the file again, or ask its maker for another"
 _DAMAGED = (
@@ -95,15 +98,19 @@ def add_file(path: Path, results: Path, *, level: Level = TOP) -> tuple[list[Rec
             and expected.
         MasqueradeError: the system refuses to write.
     """
+    if path.is_dir():
+        raise UsageError(
+            f"{path} is a folder, expected a bundle or a record's file",
+            f"`masquerade leaderboard bundle --results {path} --out FILE` makes one file of it",
+        )
     if not path.is_file():
         raise UsageError(f"there is no file {path}", "name a bundle or a record's file")
     with _unpacked(path) as aside:
-        report = check_results(aside, level)
+        report = _from(path, check_results(aside, level), aside)
         refused = [problem for problem in report.problems if problem.severity == "refused"]
         if refused:
             more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
-            said = str(refused[0]).replace(f"{aside}/", f"{path}: ")
-            raise ValidationError(f"{said}{more}", "nothing was added")
+            raise ValidationError(f"{refused[0]}{more}", "nothing was added")
         stored = []
         for checked in report.checked:
             record = checked.filed.record
@@ -117,10 +124,25 @@ def add_file(path: Path, results: Path, *, level: Level = TOP) -> tuple[list[Rec
     return stored, report
 
 
+def _from(path: Path, report: Report, aside: Path) -> Report:
+    """The report with the file that was given instead of the folder that it was unpacked to."""
+
+    def told(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+        return tuple(
+            replace(problem, file=problem.file.replace(f"{aside}/", f"{path}: "))
+            for problem in problems
+        )
+
+    checked = tuple(replace(each, problems=told(each.problems)) for each in report.checked)
+    return replace(report, checked=checked, unreadable=told(report.unreadable))
+
+
 def _chosen(results: Path, ids: Sequence[str]) -> list[Record]:
     filed, unreadable = read_filed(results)
     if unreadable and not ids:
         raise ValidationError(str(unreadable[0]), "see `masquerade leaderboard check`")
+    if not filed:
+        raise UsageError(f"there is no record in {results}", "`masquerade evaluate` makes one")
     if not ids:
         return [each.record for each in filed]
     found: dict[str, Record] = {}
@@ -129,7 +151,7 @@ def _chosen(results: Path, ids: Sequence[str]) -> list[Record]:
         if len(own) != 1:
             raise UsageError(
                 f"{len(own)} records of {results} begin with '{start}', expected one",
-                "give more digits of the id; `masquerade leaderboard show` names them",
+                "`masquerade leaderboard show --format csv --tidy` names the ids",
             )
         found[own[0].id] = own[0].record
     return [found[name] for name in sorted(found)]
@@ -164,9 +186,19 @@ def _unpacked(path: Path) -> Iterator[Path]:
         (aside / RECORDS).mkdir()
         if zipfile.is_zipfile(path):
             _unpack(path, aside)
+        elif _begins_like_a_bundle(path):
+            raise ValidationError(
+                f"{path}: content: found the beginning of a bundle without its end, expected all "
+                "of it", _FETCH,
+            )  # fmt: skip
         else:
             _copy(path, aside)
         yield aside
+
+
+def _begins_like_a_bundle(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_ZIP)) == _ZIP
 
 
 def _copy(path: Path, aside: Path) -> None:
@@ -174,7 +206,8 @@ def _copy(path: Path, aside: Path) -> None:
     if path.stat().st_size > MAX_RECORD_BYTES:
         raise ValidationError(
             f"{path}: size: found {path.stat().st_size:,} bytes, expected a bundle or a record "
-            f"of at most {MAX_RECORD_BYTES:,}"
+            f"of at most {MAX_RECORD_BYTES:,}",
+            _FETCH,
         )
     try:
         record = parse_record(path.read_bytes().decode("utf-8"), str(path))

@@ -1,13 +1,15 @@
 """Whether a subject has seen the data that it is scored on: declared, or measured (L2).
 
 Declared: the record's `training_data` names it. Measured: a record of the benchmark
-`contamination` of the same subject and data found test samples among the training samples.
+`contamination` of the same subject and data found test samples among the training samples. Neither
+counts for a protocol whose published way is to pre-train on the unlabelled test samples.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from ..modalities.catalogue import CATALOGUE
+from .agreement import known
 from .contradictions import Filed
 from .standings import Problem
 
@@ -22,7 +24,8 @@ def contaminated(records: Sequence[Filed]) -> Iterator[Problem]:
         if filed.claim.benchmark.name == BENCHMARK:
             measured[_what(filed)].append(filed)
     for filed in records:
-        if filed.claim.benchmark.name == BENCHMARK:
+        name = filed.claim.benchmark.name
+        if name == BENCHMARK or getattr(known(name).protocol, "TRANSDUCTIVE", False):
             continue
         if declared := _declared(filed):
             yield Problem(

@@ -50,6 +50,7 @@ class BoardDefinition(Config):
         title: for people.
         summary: what it compares.
         modality: of subjects whose records do not say theirs.
+        only_modality: only records on data of this modality, as the subjects on it say.
         group: "data": a table for each data set; "none": one table, a column for each data set.
         columns: from left to right.
         free_settings: settings that may differ within a column, beside the general ones
@@ -62,6 +63,7 @@ class BoardDefinition(Config):
     title: str
     summary: str
     modality: str
+    only_modality: bool = False
     first: str = ""
     group: Literal["data", "none"] = "data"
     columns: Annotated[tuple[ColumnDefinition, ...], Field(min_length=1)]

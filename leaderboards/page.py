@@ -19,6 +19,7 @@ from .page_figures import Figures
 from .page_filters import choices
 from .page_numbers import numbers
 from .page_pictures import sheets_of
+from .page_problems import view_problems
 from .page_records import view_records
 from .page_tables import TableView, view_table
 from .standings import Board, Row, Table
@@ -82,6 +83,7 @@ def page(boards: Sequence[Board], results: Path) -> str:
     return _environment().get_template("page.html").render(
         boards=boards,
         tables=tables,
+        problems={board.slug: view_problems(board.problems, results) for board in boards},
         references=references,
         choices={board.slug: choices(board) for board in boards},
         leaders={board.slug: _leaders(tables[board.slug]) for board in boards},
@@ -134,9 +136,7 @@ def _embedded(value: Any) -> "Markup":  # noqa: ANN401 - any JSON value
     return Markup(text)  # noqa: S704 - no sign of HTML is left in it
 
 
-def _shortened(
-    boards: Sequence[Board], counts: Mapping[tuple[str, str], int]
-) -> tuple[Board, ...]:
+def _shortened(boards: Sequence[Board], counts: Mapping[tuple[str, str], int]) -> tuple[Board, ...]:
     """The boards with as many rows as a page can show: the best of each table, all baselines."""
     room, left = {}, _MOST_ROWS
     for done, place in enumerate(sorted(counts, key=lambda place: (counts[place], place))):

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ..core.records import Record
 from .plots import SERIES, Plot, intervals
-from .plots_curves import BENCHMARKS, Curve, curve_plots, read_curve
+from .plots_curves import BENCHMARKS, curve_plots, read_curve
+from .plots_series import Curve
 from .standings import Board, Table
+from .tasks import task_settings
 
 _BEST = SERIES - 1  # rows of a table whose curves are drawn, beside one baseline
 
@@ -42,7 +45,7 @@ class Figures:
 
 
 def _best(board: Board, table: Table, benchmark: str) -> list[tuple[str, Record]]:
-    """The records of one benchmark on one data set, of the best rows, then of one baseline."""
+    """The records of one benchmark on one task, of the best rows, then of one baseline."""
     found = [
         (row, key, board.records[key])
         for row in table.rows
@@ -50,14 +53,17 @@ def _best(board: Board, table: Table, benchmark: str) -> list[tuple[str, Record]
     ]
     if not found:
         return []
-    data = found[0][2].claim.benchmark.data_hash
-    same = [each for each in found if each[2].claim.benchmark.data_hash == data]
+    same = [each for each in found if _task(each[2]) == _task(found[0][2])]
     best = [each for each in same if not each[0].baseline][:_BEST]
     # an untrained net says more than chance does
     baselines = sorted(
         (each for each in same if each[0].baseline), key=lambda each: each[0].kind != "random"
     )
     return [(key, record) for _, key, record in (*best, *baselines[:1])]
+
+
+def _task(record: Record) -> tuple[str, dict[str, Any]]:
+    return record.claim.benchmark.data_hash, task_settings(record.claim.settings)
 
 
 def _of_benchmark(board: Board, records: tuple[str, ...], benchmark: str) -> Iterator[str]:

@@ -9,7 +9,6 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 from ..core.records import Claim, Metric, Provenance, Record
@@ -19,7 +18,6 @@ from .texts import number
 
 _LONGEST = 6000  # characters of one text: a hostile record must not fill the page
 _MOST = 250_000  # characters of all such texts of a page; what is beyond is in the record's file
-_PROGRAMS = {"masquerade", "main.py", "__main__.py"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,22 +205,11 @@ def _metric(metric: Metric) -> str:
 
 def _run(claim: Claim, provenance: Provenance, machine: Text) -> Run:
     return Run(
-        command=_short(typed(provenance.command) or spelled(claim)),
+        command=_short(provenance.command or spelled(claim)),
         typed=bool(provenance.command),
         made=f"{provenance.created_utc} · {provenance.wall_time_s:.3g} s",
         machine=machine,
     )
-
-
-def typed(command: str) -> str:
-    """A command as it was typed, its program called by its name instead of by its path.
-
-    Example:
-        >>> typed("/somewhere/bin/masquerade evaluate knn --subject raw")
-        'masquerade evaluate knn --subject raw'
-    """
-    program, _, rest = command.partition(" ")
-    return f"masquerade {rest}" if PurePath(program).name in _PROGRAMS and rest else command
 
 
 def spelled(claim: Claim) -> str:

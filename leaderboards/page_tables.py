@@ -189,7 +189,7 @@ def _row(board: Board, table: Table, row: Row, names: RecordNames, notes: Notes)
         href=links[0][0] if len(links) == 1 else "",
         records=links if len(links) > 1 else (),
         marks=_marks(row, notes),
-        detail=_detail(row),
+        detail=_detail(row, table),
         notes=tuple(notes.mark(sentence) for sentence in (*row.notes, *shared)),
         rank=main.text.replace(" (", "\n").rstrip(")") if main else "",
         size=compact(size) if (size := size_of(row)) else NONE,
@@ -207,11 +207,11 @@ def _marks(row: Row, notes: Notes) -> tuple[Mark, ...]:
     return tuple(marks)
 
 
-def _detail(row: Row) -> str:
+def _detail(row: Row, table: Table) -> str:
     parts = [row.kind if row.kind != "published" else "", row.modality]
     if row.training_data:
         parts.append("trained on " + ", ".join(row.training_data))
-    if row.published:
+    if row.published and row.source != table.source:
         parts.append(row.source)
     return " · ".join(part for part in parts if part)
 

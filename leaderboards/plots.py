@@ -143,12 +143,13 @@ def draw(plot: Callable[["Axes"], None], *, words: str, height: int = _HEIGHT) -
         warnings.filterwarnings("ignore", message="Glyph")
         size = (_WIDTH / _POINTS_PER_INCH, height / _POINTS_PER_INCH)
         figure = Figure(figsize=size, layout="constrained")
-        FigureCanvasSVG(figure)
+        canvas = FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_axisbelow(True)
         plot(axes)
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        # not figure.savefig, which draws everything twice
+        canvas.print_svg(buffer, metadata={"Date": None, "Creator": None})
     return _own(buffer.getvalue().decode(), words)
 
 

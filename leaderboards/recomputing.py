@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _RE_RUN = "re-run the evaluation that made it"
 # what a table of another form than its protocol's makes of the protocol's code
-_FORM = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+FORM_ERRORS = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 def recomputed(filed: Filed, results: Path) -> "tuple[list[Problem], DataFrame | None]":
@@ -61,7 +61,7 @@ def _compared(filed: Filed, frame: "DataFrame", path: Path) -> Iterator[Problem]
         return  # said at L2
     try:
         metrics = protocol.score(frame)
-    except (MasqueradeError, *_FORM) as error:
+    except (MasqueradeError, *FORM_ERRORS) as error:
         said = str(error) or type(error).__name__
         yield Problem(
             "refused", 3, str(path), "content", f"a table that cannot be scored ({said})",

@@ -212,9 +212,14 @@ class Problem:
     record: str = ""
     kind: Literal["", "conflict", "copy", "stale", "protocol", "contamination", "name"] = ""
 
-    def __str__(self) -> str:
-        said = f"{self.file}: {self.field}: found {self.found}, expected {self.expected}"
+    @property
+    def said(self) -> str:
+        """The sentence without the file: the same wherever the results folder lies."""
+        said = f"{self.field}: found {self.found}, expected {self.expected}"
         return f"{said}; {self.mend}" if self.mend else said
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.said}"
 
 
 @dataclass(frozen=True, slots=True)

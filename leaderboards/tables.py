@@ -136,7 +136,7 @@ def _row(
     size_of = next((name for name in _SIZES if isinstance(facts.get(name), int)), "")
     size: Any = facts.get(size_of)
     modality = oldest.preprocessing.get("modality")
-    notes = [str(p) for each in own for p in each.problems if p.kind in _NOTED]
+    notes = [p.said for each in own for p in each.problems if p.kind in _NOTED]
     return Row(
         key, name, oldest.kind, cells, oldest.content_hash,
         modality if isinstance(modality, str) else definition.modality,

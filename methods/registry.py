@@ -13,12 +13,16 @@ if TYPE_CHECKING:  # `masquerade list` reads this table without importing torch
 METHODS = {
     "arcface": "masquerade.methods.image.arcface:ArcFace",
     "graphmae": "masquerade.methods.graph.graphmae:GraphMAE",
+    "hicmae": "masquerade.methods.audio_visual.hicmae:HiCMAE",
+    "i2p-mae": "masquerade.methods.point_cloud.i2p_mae:I2PMAE",
     "mae": "masquerade.methods.image.mae:MAE",
+    "point-m2ae": "masquerade.methods.point_cloud.point_m2ae:PointM2AE",
     "vec2face": "masquerade.generators.vec2face.method:Vec2Face",
     "videomae": "masquerade.methods.video.videomae:VideoMAE",
 }
 # published nets that methods use frozen: weights of them are read and written, nothing trains them
 NETWORKS = {
+    "clip-visual": "masquerade.core.clip_visual:ClipVisual",
     "iresnet": "masquerade.core.iresnet:IResNet",
 }
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.atomic_io import write_file
+from ..core.classifier import ViTClassifier
 from ..core.config import Config, build
 from ..core.errors import WeightsError
 from ..core.fit import FitReport, compare
@@ -24,6 +25,7 @@ from ..core.weights import (
     read_weights,
     save_module,
 )
+from .registry import method as method_class
 from .registry import weights_class
 
 _ABSENT = {
@@ -82,6 +84,38 @@ def load_method(path: Path, *, expect: str | None = None) -> Method:
             "name pre-training weights",
         )
     return module
+
+
+@dataclass(frozen=True)
+class LoadedClassifier:
+    """A fine-tuned classifier, and the method that it comes from.
+
+    Attributes:
+        model: tokens → logits.
+        method: without weights: its settings, and how it makes tokens of a batch.
+    """
+
+    model: ViTClassifier
+    method: Method
+
+
+def load_classifier(path: Path) -> LoadedClassifier:
+    """The classifier in one of our weights files.
+
+    Raises:
+        WeightsError: as `load_module`, or the file holds something else.
+    """
+    model = load_module(path)
+    if not isinstance(model, ViTClassifier):
+        raise WeightsError(
+            f"{find_weights(path)} holds no classifier",
+            "name fine-tuned weights, or fine-tune these: `masquerade evaluate finetune`",
+        )
+    header = _ours(path).header
+    cls = method_class(header["method"])  # nets have no classifiers
+    config = build(cls.Config, header["config"], "method")
+    with torch.device("meta"):
+        return LoadedClassifier(model, cls(config))
 
 
 @dataclass(frozen=True)

@@ -26,3 +26,18 @@ def _per_channel(mean: Triple, std: Triple, device: torch.device) -> tuple[Tenso
         torch.tensor(mean, device=device)[:, None, None],
         torch.tensor(std, device=device)[:, None, None],
     )
+
+
+def by_value(mean: Triple, std: Triple, values: Tensor) -> tuple[Tensor, Tensor]:
+    """(P,) mean and standard deviation of each value of patches (…, P), by its colour channel.
+
+    Args:
+        mean: of the channels.
+        std: of the channels.
+        values: patches or tubelets, channel fastest.
+    """
+    pixels = values.shape[-1] // len(mean)
+    return (
+        torch.tensor(mean, device=values.device).repeat(pixels),
+        torch.tensor(std, device=values.device).repeat(pixels),
+    )

@@ -10,8 +10,10 @@ if TYPE_CHECKING:  # `masquerade list` reads this table without importing torch
     from ..core.modality import Modality
 
 MODALITIES = {
+    "audio-visual": "masquerade.modalities.audio_visual:AudioVisual",
     "graph": "masquerade.modalities.graph:Graph",
     "image": "masquerade.modalities.image:Image",
+    "point-cloud": "masquerade.modalities.point_cloud:PointCloud",
     "video": "masquerade.modalities.video:Video",
 }
 

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..errors import UsageError
 from ..tokens import Batch
 from .csr import Csr
 from .features import NodeTable, SparseRows
@@ -60,8 +61,27 @@ class GraphBatch(Batch):
             return self["x"]
         return SparseRows(Csr.named(self.inputs, SPARSE), self[name])
 
+    def check_features(self, n_features: int) -> None:
+        """Refuse nodes of another kind than a network reads.
+
+        Args:
+            n_features: d; 0 = molecules.
+
+        Raises:
+            UsageError: the nodes have other features.
+        """
+        x = self["x"]
+        found = x.shape[1] if x.dtype.is_floating_point else 0
+        if found != n_features:
+            have, read = (f"{n} features" if n else "kinds of atoms" for n in (found, n_features))
+            raise UsageError(
+                f"the nodes of this data have {have}, the network reads {read}",
+                "name a run that was trained on such data, or other data",
+            )
+
     def rows(self, start: int, stop: int) -> "GraphBatch":
-        """The graphs `start` … `stop` − 1."""
+        """The graphs `start` … `stop` − 1, or as many as there are."""
+        stop = min(stop, len(self))
         if (start, stop) == (0, len(self)):
             return self
         edges = self.edges

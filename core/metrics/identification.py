@@ -150,5 +150,6 @@ def open_set_interval(
     return share_interval(
         found.tpir, np.concatenate([own, price]), groups=groups,
         outcomes=min(map(effective_number, (right, sizes - right))),
-        freedom=joint_freedom((own @ own, groups), (price @ price, errors)), seed=seed,
+        freedom=joint_freedom((float(own @ own), groups), (float(price @ price), errors)),
+        seed=seed,
     )  # fmt: skip

@@ -247,12 +247,13 @@ def difference_interval(
         value: the mean itself.
         influence: (G,) as for `share_interval`.
         groups: the effective number of groups.
-        outcomes: the least effective number of groups that differ, and that differ from -1 and 1.
+        outcomes: the least effective number of groups that differ, and that differ from -1 and 1;
+            where these are fewer than the groups, the degrees of freedom are theirs.
         seed: of the resampling.
     """
     if not _offered(groups, outcomes):
         return None
-    half = _quantile(groups - 1) * bootstrap_error(influence, seed)
+    half = _quantile(min(groups, outcomes) - 1) * bootstrap_error(influence, seed)
     return value - half, value + half
 
 

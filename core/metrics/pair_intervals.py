@@ -166,7 +166,7 @@ def tar_interval(
     return share_interval(
         tar, own + price, groups=number,
         outcomes=min(groups.effective(genuine * part) for part in (hits, 1 - hits)),
-        freedom=joint_freedom((own @ own, number), (price @ price, errors)),
+        freedom=joint_freedom((float(own @ own), number), (float(price @ price), errors)),
         twice=groups.twice(pulls), seed=seed,
     )  # fmt: skip
 

@@ -67,7 +67,7 @@ class PeopleCounts:
         return share_interval(
             self.tar, own + price, groups=groups,
             outcomes=min(map(effective_number, (accepted, self.genuine - accepted))),
-            freedom=joint_freedom((own @ own, groups), (price @ price, errors)),
+            freedom=joint_freedom((float(own @ own), groups), (float(price @ price), errors)),
             twice=self.rate**2 * self._own_variance, seed=seed,
         )  # fmt: skip
 

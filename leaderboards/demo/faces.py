@@ -25,37 +25,42 @@ TEMPLATE, DETECTOR = "arcface-112", "mtcnn"
 def face_steps(place: Workplace) -> Iterator[Step]:
     """The steps, in their order; see the module's text."""
     s, steps = place.settings, FaceSteps(place)
-    people = None if place.people is None else place.people.held_out.fingerprint()
-    learned = getattr(place.people, "learned", None)
-    by: dict[str, Any] = {
+    learned = None if place.people is None else place.people.learned
+    generator: dict[str, Any] = {
         "seed": s.seed, "steps": s.generator_steps,
         "people": None if learned is None else learned.fingerprint(),
     }  # fmt: skip
-    title = f"train a generator, {s.generator_steps} steps" if place.generator else "the generator"
-    yield Step("generator", title, by, steps.generator)
-    by = {**by, "identities": s.identities, "images": s.images, "tried_on": people}
-    by |= {"other": [s.other_identities, s.other_images]} if people is None else {}
+    title = "load the generator"
+    if place.generator:
+        title = f"train a generator, {s.generator_steps} steps"
+    yield Step("generator", title, generator, steps.generator, place.generator)
+    made = {**generator, "identities": s.identities, "images": s.images}
+    if place.people is None:
+        tried_on: Any = [s.other_identities, s.other_images]
+    else:
+        tried_on = place.people.held_out.fingerprint()
     yield Step(
-        "synthesis", f"synthesize {s.identities} identities, {s.images} pictures of each", by,
-        steps.synthesis,
+        "synthesis", f"synthesize {s.identities} identities, {s.images} pictures of each",
+        {**made, "others": place.people is None and tried_on}, steps.synthesis, place.faces,
     )  # fmt: skip
-    scored = {**by, "pictures": s.pictures}
     yield Step(
         "data set", "audit and score the set",
-        {**scored, "draws": s.draws, "protocol": protocol_hash("face-dataset")}, steps.data_set,
+        {**made, "beside": tried_on, "draws": s.draws, "protocol": protocol_hash("face-dataset")},
+        steps.data_set,
     )  # fmt: skip
-    by = {**scored, "recogniser": [s.recogniser_steps, s.recogniser_batch]}
+    trained = {**made, "recogniser": [s.recogniser_steps, s.recogniser_batch]}
     yield Step(
-        "recogniser", f"train a recogniser on the set, {s.recogniser_steps} steps", by,
-        steps.recogniser,
+        "recogniser", f"train a recogniser on the set, {s.recogniser_steps} steps", trained,
+        steps.recogniser, place.recogniser,
     )  # fmt: skip
+    tried = {**trained, "tried_on": tried_on}
     yield Step(
         "verification", f"verify on pairs of {steps.tried_on}",
-        {**by, "protocol": protocol_hash("verification")}, steps.verification,
+        {**tried, "protocol": protocol_hash("verification")}, steps.verification,
     )  # fmt: skip
     yield Step(
         "retrieval", f"retrieve {steps.tried_on} with FAISS",
-        {**by, "protocol": protocol_hash("retrieval")}, steps.retrieval,
+        {**tried, "protocol": protocol_hash("retrieval")}, steps.retrieval,
     )  # fmt: skip
 
 
@@ -82,10 +87,10 @@ class FaceSteps:
 
         run, people = self._place.generator, self._place.people
         if run is None:
-            facts = Synthesizer.open(None, "cpu").facts()
+            people_seen = Synthesizer.open(None, "cpu").facts()["training_identities"]
             return Found((
-                f"the shipped Vec2Face ({SHIPPED.stat().st_size / 1e6:.1f} MB; learned from "
-                f"{', '.join(map(str, facts.get('training_data', ())))})",
+                f"the small Vec2Face that comes with the install, "
+                f"{SHIPPED.stat().st_size / 1e6:.1f} MB, learned from {people_seen} people",
             ))  # fmt: skip
         assert people is not None and people.learned is not None  # noqa: S101, PT018 - --full
         aligned = self._aligned(people.learned, "people-to-learn-from")
@@ -149,9 +154,11 @@ class FaceSteps:
         return self._tried("retrieval")
 
     def _tried(self, benchmark: str) -> Found:
+        # shards do not say their template: here it is known
         records = self._place.score(
-            benchmark, str(self._place.recogniser), str(self._tried_on_folder())
-        )
+            benchmark, str(self._place.recogniser), str(self._tried_on_folder()),
+            [f"data.template={TEMPLATE}"],
+        )  # fmt: skip
         return Found(_beside(records), tuple(records))
 
     def _synthesized(self, out: Path, identities: int, images: int, seed: int) -> "Outcome":
@@ -179,7 +186,7 @@ class FaceSteps:
         from ...modalities.image.faces.prepare import prepare_faces
         from ...modalities.image.faces.templates import template
 
-        out = self._place.out / f"{name}-{people.fingerprint()[:8]}"
+        out = self._place.runs / f"faces-{people.fingerprint()[:8]}" / name
         prepare_faces(
             people, out, template(TEMPLATE), open_detector(DETECTOR),
             progress=self._place.screen.bar("faces, aligned"),

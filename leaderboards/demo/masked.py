@@ -1,7 +1,7 @@
 """The demo's steps on photographs: a small masked autoencoder is pre-trained, then probed.
 
-The task is the card's: which of 14 photographs a crop shows, where training crops come from the
-left 55 % of each photograph and test crops from the right 40 %.
+The task on `photos` is the card's: which of 14 photographs a crop shows, where training crops come
+from the left 55 % of each photograph and test crops from the right 40 %.
 """
 
 from collections.abc import Iterator
@@ -14,23 +14,22 @@ from .workplace import Workplace
 if TYPE_CHECKING:
     from ...benchmarks.protocol import Result
 
-METHOD, RECIPE, DATA = "mae", "mae-tiny", "photos"
+METHOD, RECIPE = "mae", "mae-tiny"
 _DRAWN = 6  # test crops in the picture
 
 
 def masked_steps(place: Workplace) -> Iterator[Step]:
     """The steps, in their order; see the module's text."""
     s, steps = place.settings, MaskedSteps(place)
-    by = {"steps": s.mae_steps, "seed": s.seed}
+    by: dict[str, Any] = {"steps": s.mae_steps, "data": s.data, "seed": s.seed}
     yield Step(
         "pre-training", f"pre-train a masked autoencoder, {s.mae_steps} steps",
-        {**by, "crops": s.crops}, steps.pretraining,
+        {**by, "crops": s.crops}, steps.pretraining, place.autoencoder,
     )  # fmt: skip
-    slugs = ("knn", "probe") if s.probe else ("knn",)
-    by |= {"protocols": [protocol_hash(slug) for slug in slugs]}
+    by |= {"protocols": [protocol_hash(slug) for slug in s.scores]}
     yield Step(
-        "probe", f"score its frozen features: {' and '.join(slugs)}",
-        {**by, "seeds": s.probe_seeds, "raw": s.probe_raw}, lambda: steps.probe(slugs),
+        "probe", f"score its frozen features: {' and '.join(s.scores)}",
+        {**by, "seeds": s.probe_seeds, "raw": s.probe_raw}, steps.probe,
     )  # fmt: skip
 
 
@@ -48,7 +47,7 @@ class MaskedSteps:
         """Pre-train, and reconstruct test crops."""
         s, run = self._settings, self._place.autoencoder
         self._place.train(
-            METHOD, RECIPE, DATA, run, [f"train.steps={s.mae_steps}", f"train.seed={s.seed}"]
+            METHOD, RECIPE, s.data, run, [f"train.steps={s.mae_steps}", f"train.seed={s.seed}"]
         )
         loss = self._reconstructed()
         return Found(
@@ -56,13 +55,13 @@ class MaskedSteps:
             facts={"loss": loss},
         )
 
-    def probe(self, slugs: tuple[str, ...]) -> Found:
+    def probe(self) -> Found:
         """Score the features beside chance, the untrained twin and the input itself."""
         from ...benchmarks.classification import hits
         from ...core.metrics.intervals import paired_interval
 
         records, lines, facts = [], [], {}
-        for slug in slugs:
+        for slug in self._settings.scores:
             results = list(self._scored(slug))
             records += [write_record(r.record, self._place.results, r.predictions)[1]
                         for r in results]  # fmt: skip
@@ -87,7 +86,7 @@ class MaskedSteps:
 
         s = self._settings
         settings = [f"seeds={s.probe_seeds}"] if slug == "probe" else []
-        evaluation = self._place.evaluation(slug, str(self._place.autoencoder), DATA, settings)
+        evaluation = self._place.evaluation(slug, str(self._place.autoencoder), s.data, settings)
         protocol, own = evaluation.protocol, evaluation.subject
         for one in (own, *baselines_of(protocol, own)):
             if slug != "probe" or one.kind != "raw" or s.probe_raw:
@@ -102,7 +101,7 @@ class MaskedSteps:
 
         subject = open_subject(str(self._place.autoencoder))
         assert isinstance(subject, ModelSubject)  # noqa: S101 - a run of `pretrain`
-        adapter, source = subject.modality, resolve_data(f"{DATA}:test", "image")
+        adapter, source = subject.modality, resolve_data(f"{self._settings.data}:test", "image")
 
         def batch(count: int) -> Any:  # noqa: ANN401 - a Batch; torch is imported late
             samples = [source.read(index) for index in range(count)]

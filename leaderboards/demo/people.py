@@ -115,9 +115,14 @@ def find_people(folder: Path, most: int, pictures: int, *, learn: bool = False) 
 
 def _portraits(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
+    entered: set[Path] = set()
     for where, inner, names in os.walk(folder, followlinks=True):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
         place = Path(where)
+        if place.resolve() in entered:  # a link that leads back
+            inner.clear()
+            continue
+        entered.add(place.resolve())
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
         files = sorted(
             place / name for name in names
             if not name.startswith(".") and PICTURES.holds(place / name)

@@ -1,7 +1,7 @@
 """The demo: its steps in order, each once, and what came of them."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,8 +100,8 @@ def run_demo(
     with Meter() as meter:
         place = _workplace(Path(out), lengths, faces, screen)
         journal = Journal(place.out)
-        steps = list(_steps(place))
         found: dict[str, Found] = {}
+        steps = list(_steps(place, found))
         timings = []
         for number, step in enumerate(steps, 1):
             screen.say(f"{number}/{len(steps)} {step.title}")
@@ -125,6 +125,11 @@ def _workplace(
         raise UsageError("--quick looks at no faces", "leave out --faces, or leave out --quick")
     folder = Path(faces) if faces is not None else known_faces() if settings.faces else None
     people = None
+    if folder is not None and out.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(
+            f"--out {out} lies inside the faces of {folder}, which would then hold its own",
+            "choose another --out",
+        )
     if folder is not None:
         learn = settings.generator_steps > 0
         people = find_people(folder, settings.people, settings.pictures, learn=learn)
@@ -136,18 +141,24 @@ def _workplace(
     return Workplace(out, settings, people, screen)
 
 
-def _steps(place: Workplace) -> Iterator[Step]:
+def _steps(place: Workplace, found: Mapping[str, Found]) -> Iterator[Step]:
+    """All steps; the last one looks at what the others found."""
     if place.settings.faces:
         yield from face_steps(place)
     yield from masked_steps(place)
     # last, and always anew: it shows whatever the folder holds
-    yield Step("page", "boards and the page", {}, lambda: write_demo_page(place))
+    yield Step(
+        "page", "boards and the page", {},
+        lambda: write_demo_page(place, {r.id for one in found.values() for r in one.records}),
+    )  # fmt: skip
 
 
 def _done(step: Step, journal: Journal, place: Workplace, meter: Meter) -> tuple[Found, Timing]:
     """What a step found: now, or when an earlier command did it."""
     key = step.key()
-    before = None if step.slug == "page" else _remembered(journal.get(key), place.results)
+    before = None
+    if step.slug != "page" and (step.makes is None or step.makes.exists()):
+        before = _remembered(journal.get(key), place.results)
     if before is not None:
         found, done = before
         _tell(place.screen.say, found, f"done before, in {clock(done.seconds)}", meter)

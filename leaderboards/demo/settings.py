@@ -1,9 +1,7 @@
 """How long the demo trains, how much it makes, and what it looks at."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
-
-from ...core.hashing import sha256_json
+from dataclasses import dataclass
+from typing import Literal
 
 Effort = Literal["quick", "normal", "full"]
 
@@ -13,7 +11,7 @@ class DemoSettings:
     """The lengths of all steps; the defaults are the demo's normal ones.
 
     Attributes:
-        name: under which `verdicts` keeps the ranges of a right result.
+        name: of the folder for what is made and trained, and of the ranges of a right result.
         faces: whether faces are made and recognised; else only the autoencoder runs.
         generator_steps: to train an own generator on real people; 0 = the shipped one.
         identities: of the synthesized set.
@@ -25,8 +23,9 @@ class DemoSettings:
         recogniser_batch: faces in one.
         people: most real people that are looked at.
         pictures: most pictures of each of them.
+        data: that the autoencoder learns from and is scored on.
         mae_steps: of pre-training.
-        probe: whether a linear probe is fitted; else nearest neighbours alone tell.
+        scores: the benchmarks of its frozen features.
         probe_seeds: inner splits of the probe.
         probe_raw: whether raw pixels are probed, too: minutes; their PCA stands for them.
         crops: test crops that are reconstructed for the loss.
@@ -45,21 +44,17 @@ class DemoSettings:
     recogniser_batch: int = 64
     people: int = 128
     pictures: int = 3
+    data: str = "photos"
     mae_steps: int = 300
-    probe: bool = True
+    scores: tuple[str, ...] = ("knn", "probe")
     probe_seeds: int = 1
     probe_raw: bool = False
     crops: int = 512
     seed: int = 0
 
-    def hash(self, *fields: str) -> str:
-        """The first digits of the sha256 of some fields: a name for what they decide."""
-        values: dict[str, Any] = asdict(self)
-        return sha256_json({name: values[name] for name in fields})[:8]
-
 
 SETTINGS: dict[Effort, DemoSettings] = {
-    "quick": DemoSettings("quick", faces=False, mae_steps=60, probe_seeds=1),
+    "quick": DemoSettings("quick", faces=False, mae_steps=60, scores=("probe",)),
     "normal": DemoSettings(),
     "full": DemoSettings(
         "full", generator_steps=3200, draws=10, recogniser_steps=250, pictures=10, mae_steps=2000,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.hashing import sha256_json
@@ -34,12 +35,14 @@ class Step:
         title: for a person, as what is done.
         decided_by: all that its result depends on; plain JSON.
         work: does it.
+        makes: what later steps need of it; without that it is done again.
     """
 
     slug: str
     title: str
     decided_by: Mapping[str, Any]
     work: Callable[[], Found]
+    makes: Path | None = None
 
     def key(self) -> str:
         """The sha256 of what decides it."""

@@ -5,17 +5,19 @@ lengths), from what must hold in any: above the untrained net, above chance, not
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from .ranges import RANGES
 from .settings import DemoSettings
 from .steps import Found
 
 if TYPE_CHECKING:
-    from ...core.records import Interval, Record
+    from ...core.metrics.intervals import Interval
+    from ...core.records import Metric, Record
 
 NOISE = 0.02  # of one seed's probe accuracy (the card, section 9)
+_ACCEPTED = "tar_at_far_1e-1"
 _ZERO_LOSS = 47 / 48  # of a prediction of zero: the variance of 48 patch values is the unbiased one
 
 
@@ -24,22 +26,22 @@ class Verdict:
     """One number of the demo.
 
     Attributes:
-        slug: its name for programs.
-        name: for a person.
+        name: of the number.
         value: what was found.
         interval: of 95 %, where it has one.
         low: least of a right result; None = no bound.
         high: most of a right result; None = no bound.
         meaning: what the number says.
+        digits: after the point, for a person.
     """
 
-    slug: str
     name: str
     value: float
     interval: "Interval | None"
     low: float | None
     high: float | None
     meaning: str
+    digits: int = 3
 
     @property
     def holds(self) -> bool:
@@ -48,15 +50,23 @@ class Verdict:
         return above and (self.high is None or self.value <= self.high)
 
     @property
+    def found(self) -> str:
+        """The value with its interval, for a person."""
+        if self.interval is None:
+            return self._text(self.value)
+        low, high = map(self._text, self.interval)
+        return f"{self._text(self.value)} [{low}, {high}]"
+
+    @property
     def right(self) -> str:
-        """The range, for a person."""
-        if self.low is None:
-            return "any" if self.high is None else f"at most {self.high:.3g}"
-        return (
-            f"at least {self.low:.3g}"
-            if self.high is None
-            else f"{self.low:.3g} to {self.high:.3g}"
-        )
+        """The range, for a person; "" where none was measured in this case."""
+        low, high = (None if end is None else self._text(end) for end in (self.low, self.high))
+        if low is not None and high is not None:
+            return f"{low} to {high}"
+        return f"at least {low}" if low else f"at most {high}" if high else ""
+
+    def _text(self, value: float) -> str:
+        return f"{value:.{self.digits}f}"
 
 
 class Judge:
@@ -98,7 +108,7 @@ class Judge:
             "how much nearer pictures are to their own identity's vector than to others', in "
             "cosines by the generator's face net; 0 would be no likeness at all",
         )  # fmt: skip
-        yield self._verdict("copies", facts["repeated"], None, 0, "pictures that equal another one")
+        yield self._count("copies", facts["repeated"], "pictures that equal another one")
 
     def data_set(self, found: Found) -> Iterator[Verdict]:
         """How a face net that is no kin of the generator sees the set."""
@@ -113,11 +123,12 @@ class Judge:
             "share of identities whose pictures this weak face net (PCA and LDA) keeps apart from "
             "all earlier ones; the real people's own share stands beside it on the page",
         )  # fmt: skip
-        yield self._metric(
-            "recall", own["recall"], None, None,
-            "share of the other set's faces that look like some of this set's: near 0, because the "
-            "small generator draws soft, frontal faces only",
-        )  # fmt: skip
+        if self._tried_on != "made":
+            yield self._metric(
+                "recall", own["recall"], None, None,
+                "share of real faces that look like some of the set's: next to none, because the "
+                "small generator draws soft, frontal faces only",
+            )  # fmt: skip
 
     def recogniser(self, found: Found) -> Iterator[Verdict]:
         """That the recogniser learned."""
@@ -134,10 +145,20 @@ class Judge:
             f"share of pairs of {self._whose} judged rightly (one person or two?) by a recogniser "
             "that has seen synthesized faces only; 0.5 is guessing",
         )  # fmt: skip
+        name = own.claim.main_metric
+        if _ACCEPTED in own.claim.metrics:  # there are pairs enough for it
+            name = _ACCEPTED
+        what = (
+            "that accuracy"
+            if name == own.claim.main_metric
+            else (
+                "share of pairs of one person accepted when one in ten pairs of two people passes,"
+            )
+        )
+        gain = own.claim.metrics[name].value - others["random"].claim.metrics[name].value
         yield self._verdict(
-            "gain by training", own.main.value - others["random"].main.value, 0.0, None,
-            "that accuracy less the same net's before training",
-        )  # fmt: skip
+            "gain by training", gain, 0.0, None, f"{what} less the same net's before training"
+        )
 
     def retrieval(self, found: Found) -> Iterator[Verdict]:
         """The ranked lists of faces."""
@@ -170,18 +191,20 @@ class Judge:
                 f"least the best of chance and plain input ({plain.claim.subject.name} "
                 f"{plain.main.value:.3f})",
             )  # fmt: skip
+            if self._settings.name == "quick":  # too few steps to compare
+                continue
             gain, interval = found.facts[f"{slug}: gain"]
-            least = None if self._settings.name == "quick" else -NOISE  # too few steps to compare
-            yield self._verdict(
-                f"{slug} gain", gain, least, None,
+            gained = self._verdict(
+                f"{slug} gain", gain, -NOISE, None,
                 "that accuracy less the same net's before pre-training; differences below "
-                f"{NOISE} are noise", interval,
+                f"{NOISE} are noise",
             )  # fmt: skip
+            yield replace(gained, interval=interval and (float(interval[0]), float(interval[1])))
 
     def page(self, found: Found) -> Iterator[Verdict]:
         """That every record holds."""
-        yield self._verdict(
-            "refused records", found.facts["problems"], None, 0,
+        yield self._count(
+            "refused records", found.facts["problems"],
             "records that the check refuses or leaves without a rank, after computing every "
             "metric again from its stored predictions",
         )  # fmt: skip
@@ -191,18 +214,24 @@ class Judge:
         return "held-out synthesized faces" if self._tried_on == "made" else "real faces"
 
     def _metric(
-        self, slug: str, metric: Any, low: float | None, high: float | None, meaning: str  # noqa: ANN401
-    ) -> Verdict:  # fmt: skip
-        return self._verdict(slug, metric.value, low, high, meaning, metric.interval)
+        self, slug: str, metric: "Metric", low: float | None, high: float | None, meaning: str
+    ) -> Verdict:
+        return replace(
+            self._verdict(slug, metric.value, low, high, meaning), interval=metric.interval
+        )
+
+    def _count(self, slug: str, value: int, meaning: str) -> Verdict:
+        """A count of what must not be."""
+        return Verdict(slug, value, None, None, 0, meaning, 0)
 
     def _verdict(
-        self, slug: str, value: float, low: float | None, high: float | None, meaning: str,
-        interval: Any = None,  # noqa: ANN401 - of a record or read from JSON
-    ) -> Verdict:  # fmt: skip
-        measured = RANGES.get((self._settings.name, self._tried_on), {}).get(slug)
-        least, most = measured or (low, high)
-        ends = None if interval is None else (float(interval[0]), float(interval[1]))
-        return Verdict(slug.replace(" ", "-"), slug, float(value), ends, least, most, meaning)
+        self, slug: str, value: float, low: float | None, high: float | None, meaning: str
+    ) -> Verdict:
+        """A number in its measured range, or where none was measured in this one."""
+        name = self._settings.name
+        measured = {**RANGES.get((name, "any"), {}), **RANGES.get((name, self._tried_on), {})}
+        least, most = measured.get(slug, (low, high))
+        return Verdict(slug, float(value), None, least, most, meaning)
 
 
 _JUDGES = {

@@ -42,40 +42,41 @@ class Workplace:
         return self.out / "results"
 
     @property
+    def runs(self) -> Path:
+        """What is made and trained, of these lengths."""
+        return self.out / self.settings.name
+
+    @property
     def generator(self) -> Path | None:
         """The run of the own generator; None where the shipped one draws."""
         steps = self.settings.generator_steps
-        return self.out / f"generator-{steps}" if steps else None
+        return self.runs / f"generator-{steps}-steps" if steps else None
 
     @property
     def faces(self) -> Path:
         """The synthesized set."""
-        names = ("generator_steps", "identities", "images", "seed")
-        return self.out / f"synthesized-{self.settings.hash(*names)}"
+        return self.runs / f"synthesized-{self.settings.identities}x{self.settings.images}"
 
     @property
     def other_faces(self) -> Path:
         """The second synthesized set."""
-        names = ("generator_steps", "other_identities", "other_images", "seed")
-        return self.out / f"held-out-synthesized-{self.settings.hash(*names)}"
+        s = self.settings
+        return self.runs / f"held-out-synthesized-{s.other_identities}x{s.other_images}"
 
     @property
     def recogniser(self) -> Path:
         """The run of the recogniser."""
-        names = ("generator_steps", "identities", "images", "recogniser_batch", "seed")
-        made = self.settings.hash(*names)
-        return self.out / f"recogniser-{self.settings.recogniser_steps}-{made}"
+        return self.runs / f"recogniser-{self.settings.recogniser_steps}-steps"
 
     @property
     def autoencoder(self) -> Path:
         """The run of the masked autoencoder."""
-        settings = self.settings
-        return self.out / f"mae-tiny-{settings.mae_steps}-{settings.hash('seed')}"
+        return self.runs / f"mae-tiny-{self.settings.mae_steps}-steps"
 
     @property
     def picture(self) -> Path:
         """Input, masked input and reconstruction of test crops."""
-        return self.out / f"{self.autoencoder.name}.png"
+        return self.runs / "reconstruction.png"
 
     def train(
         self, method: str, recipe: str, data: str, run: Path, settings: Sequence[str]

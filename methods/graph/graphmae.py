@@ -162,8 +162,7 @@ class GraphMAE(Method):
         if mask is None:
             mask, corruption = self.config.masking.draw(graphs.graph_ptr, draws.fork("mask"))
         else:
-            nobody = mask.hidden[0, :0]
-            corruption = Corruption(mask.hidden[0], nobody, nobody)
+            corruption = Corruption(mask.hidden[0], *[mask.hidden[0, :0]] * 2)
         seen = graphs.edges
         if self.config.drop_edge and self.training:
             keys = Draws(draws.seed, draws.ids[:1], draws.epoch, draws.stream).fork("edges")
@@ -179,6 +178,7 @@ class GraphMAE(Method):
                 "the network is not built: the number of node features is unknown",
                 "set method.in_dim, or name a recipe of a data set",
             )
+        batch.check_features(0 if self._reads_atoms else self.config.in_dim)
         if isinstance(self.encoder, MoleculeTrunk):
             atoms = batch["x"]
             if corruption is not None:

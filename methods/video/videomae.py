@@ -30,12 +30,13 @@ from ...core.config import Config
 from ...core.decoders import ViTDecoder
 from ...core.draws import Draws
 from ...core.encoders import ViTEncoder, pool
-from ...core.keymap import Key
+from ...core.keymap import Key, n_blocks
 from ...core.masking import AnyMasker, Mask, RunningCellMasker, TubeMasker
 from ...core.method import Method, StepOutput
 from ...core.objectives import normalize_tubelets, tubelet_mse
 from ...core.step import StepContext
 from ...core.tokens import Batch, Tokens
+from ...modalities.pixels import by_value
 from ...modalities.video import Video
 
 _CHANNELS = 3
@@ -178,22 +179,14 @@ class VideoMAE(Method):
             target = self._plain(output.mask.take_predict(tokens.values))
             _, mean, deviation = normalize_tubelets(target)
             predicted = predicted * deviation + mean
-        mean, std = self._pixel_statistics(predicted)
+        mean, std = by_value(self.config.mean, self.config.std, predicted)
         values = output.mask.put_predicted(tokens.values, (predicted - mean) / std)
         return Tokens(values, grid=tokens.grid)
 
     def _plain(self, tubelets: Tensor) -> Tensor:
         """Normalized tubelets as values in 0…1."""
-        mean, std = self._pixel_statistics(tubelets)
+        mean, std = by_value(self.config.mean, self.config.std, tubelets)
         return tubelets.float() * std + mean
-
-    def _pixel_statistics(self, tubelets: Tensor) -> tuple[Tensor, Tensor]:
-        """(P,) mean and standard deviation of each value of a tubelet, by its channel."""
-        pixels = tubelets.shape[-1] // _CHANNELS
-        return (
-            torch.tensor(self.config.mean, device=tubelets.device).repeat(pixels),
-            torch.tensor(self.config.std, device=tubelets.device).repeat(pixels),
-        )
 
     # official containers -----------------------------------------------------------------------
 
@@ -261,12 +254,12 @@ class VideoMAE(Method):
         if "encoder.blocks.0.mlp.fc1.weight" in shapes:
             hidden, dim = shapes["encoder.blocks.0.mlp.fc1.weight"]
             found["mlp_ratio"] = hidden / dim
-        found["depth"] = _depth(shapes, "encoder.blocks.")
+        found["depth"] = n_blocks(shapes, "encoder.blocks.")
         if "encoder_to_decoder.weight" in shapes:
             width = shapes["encoder_to_decoder.weight"][0]
             found |= {
                 "decoder_dim": width,
-                "decoder_depth": _depth(shapes, "decoder.blocks."),
+                "decoder_depth": n_blocks(shapes, "decoder.blocks."),
                 "decoder_heads": _DECODER_HEADS.get(width),
             }
         return {key: value for key, value in found.items() if value is not None}
@@ -300,11 +293,6 @@ def _tubelet_of(values: int) -> tuple[int, int, int]:
         return 1, side, side
     side = isqrt(values // _CHANNELS // _TUBELET)
     return _TUBELET, side, side
-
-
-def _depth(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> int | None:
-    blocks = (name.removeprefix(prefix) for name in shapes if name.startswith(prefix))
-    return len({name.split(".")[0] for name in blocks}) or None
 
 
 def decoder_of(config: VideoMAEConfig) -> ViTDecoder:

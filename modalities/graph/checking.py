@@ -63,6 +63,7 @@ def checked_edges(table: "GraphTable", *, one_way: bool) -> CheckedEdges:
     loops = source == target
     key = target[~loops] * n + source[~loops]
     back = source[~loops] * n + target[~loops]
+    n_repeats = len(key) - len(np.unique(key))
     if one_way:
         key = np.concatenate([key, back])
     elif len(alone := np.flatnonzero(~np.isin(back, key))):
@@ -76,9 +77,8 @@ def checked_edges(table: "GraphTable", *, one_way: bool) -> CheckedEdges:
     every = np.arange(n, dtype=np.int64)
     key = np.concatenate([kept, every * n + every])
     return CheckedEdges(
-        source=key % n, target=key // n, n_loops=int(loops.sum()),
-        n_repeats=0 if one_way else len(back) - len(kept),
-    )  # fmt: skip
+        source=key % n, target=key // n, n_loops=int(loops.sum()), n_repeats=n_repeats
+    )
 
 
 def checked_features(table: "GraphTable") -> None:

@@ -91,8 +91,11 @@ def _colours(truth: NDArray[Any], restored: NDArray[Any]) -> tuple[NDArray[Any],
     axes = np.pad(axes, ((0, 0), (0, 3 - axes.shape[1])))
     found = [(values - mean) @ axes for values in (truth, restored)]
     low, high = np.quantile(found[0], [0.02, 0.98], axis=0)
-    span = np.where(high > low, high - low, 1.0)
-    first, second = (np.clip((values - low) / span, 0, 1) * 0.85 for values in found)
+    # an axis on which the features hardly differ is not blown up, one without any is left out
+    widest = max(float((high - low).max()), 1e-6)
+    differ = high - low > widest * 1e-6
+    span = np.maximum(high - low, widest / 3)
+    first, second = (np.clip((v - low) / span, 0, 1) * 0.85 * differ for v in found)
     return first, second
 
 

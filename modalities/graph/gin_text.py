@@ -38,6 +38,8 @@ def open_gin_text(path: Path, *, one_way: bool = False) -> GraphSource:
     """
     rows = _Rows(path)
     (n_graphs,) = rows.numbers(1)
+    if n_graphs < 1:
+        rows.refuse("at least one graph")
     labels: list[int] = []
     sizes: list[int] = []
     tags: list[int] = []

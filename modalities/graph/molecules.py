@@ -7,6 +7,7 @@ reads the texts; a molecule is read when it is asked for, so that one bad line c
 # n atoms, E edges with self-loops, T tasks.
 
 import csv
+import hashlib
 import io
 from collections.abc import Sequence
 from functools import cache
@@ -24,7 +25,6 @@ from ...core.graphs.batch import EDGES
 from ...core.graphs.csr import Csr
 from ...core.graphs.molecule import BOND_KINDS, BOND_TYPES, SELF_LOOP
 from ...core.modality import Sample, Source
-from ..fingerprints import fingerprint
 from .source import KEY_DIGITS, OneGraph
 from .text_tables import read_text
 
@@ -78,12 +78,15 @@ class MoleculeSource(Source):
         return Sample(self.keys[index], self._read[index], label)
 
     def fingerprint(self) -> str:
-        """The sha256 of all keys, labels and molecules."""
-        return fingerprint(self)
+        """The sha256 of all texts and measurements, also of those that mean no molecule."""
+        digest = hashlib.sha256("\0".join([*self.tasks, *self.smiles]).encode())
+        digest.update(np.ascontiguousarray(self.targets).tobytes())
+        return digest.hexdigest()
 
     def facts(self) -> dict[str, int]:
-        """What a person wants to know of the molecules."""
-        return {"tasks": len(self.tasks)}
+        """How often each task was measured."""
+        measured = np.isfinite(self.targets).sum(axis=0)
+        return {f"measured {task}": int(n) for task, n in zip(self.tasks, measured, strict=True)}
 
 
 def open_molecules(path: Path, columns: str | None = None) -> MoleculeSource:

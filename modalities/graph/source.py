@@ -174,11 +174,15 @@ class GraphSource(Source):
         return digest.hexdigest()
 
     def facts(self) -> dict[str, int]:
-        """What a person wants to know of the graphs."""
-        return {
+        """Sizes, what was mended, node classes and splits, published folds."""
+        found = {
             "nodes": self.n_nodes, "edges": self.n_edges, "features": self.n_features,
-            "self_loops_replaced": self.n_loops, "edges_repeated": self.n_repeats,
+            "self-loops in the file": self.n_loops, "repeated edges": self.n_repeats,
         }  # fmt: skip
+        if self.table.node_labels is not None:
+            found["node classes"] = len(self.table.node_classes)
+        found |= {f"{name} nodes": len(ids) for name, ids in self.table.splits.items()}
+        return found | ({"published folds": len(self.folds)} if self.folds else {})
 
     def _cut(self, index: int) -> OneGraph:
         first, last = int(self._node_ptr[index]), int(self._node_ptr[index + 1])

@@ -12,6 +12,7 @@ from .planetoid import open_planetoid, planetoid_names
 from .tu import open_tu, tu_name
 
 UNDIRECTED = "undirected"
+_LONGEST_HEADING = 1 << 16
 _KNOWN = (
     "a folder of Planetoid files (ind.NAME.graph, …), a TU folder (NAME_A.txt, …), an OGB folder "
     "(raw/edge.csv, …), a GIN text file, SMILES (.smi, .csv with a column smiles) or an .npz with "
@@ -37,7 +38,16 @@ def recognised(path: Path) -> bool:
         return False
     if path.suffix == ".npz":
         return is_graph_npz(path)
+    if path.suffix == ".csv":  # a list of videos is one, too
+        return _has_smiles(path)
     return path.name.endswith(SUFFIXES) or (path.suffix == ".txt" and is_gin_text(path))
+
+
+def _has_smiles(path: Path) -> bool:
+    """Whether a table's heading has the column of molecules."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        heading = file.readline(_LONGEST_HEADING).lower().split(",")
+    return "smiles" in [title.strip(' \t\r\n"\ufeff') for title in heading]
 
 
 def open_source(path: Path) -> Source:

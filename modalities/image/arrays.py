@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +24,14 @@ class Arrays:
     """What an array source holds.
 
     Attributes:
-        images: (N, H, W) or (N, H, W, C) uint8; of videos N arrays (frames, H, W, 3).
+        images: (N, H, W) or (N, H, W, C) uint8; of videos N arrays (frames, H, W, 3), of point
+            clouds N arrays (points, 3) float32.
         keys: N names, sorted.
         labels: (N,) int64 or None.
         classes: class names.
     """
 
-    images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
+    images: Sequence[NDArray[Any]] | NDArray[Any]
     keys: list[str]
     labels: NDArray[np.int64] | None
     classes: tuple[str, ...]
@@ -46,7 +48,7 @@ class ArraySource(Source):
 
     def __init__(self, name: str, load: Callable[[], Arrays], modality: str = "image") -> None:
         self.name, self._load, self.modality = name, load, modality
-        self._images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8] | None = None
+        self._images: Sequence[NDArray[Any]] | NDArray[Any] | None = None
         arrays = load()
         self._images = arrays.images
         self.keys, self.labels, self.classes = arrays.keys, arrays.labels, arrays.classes
@@ -55,7 +57,7 @@ class ArraySource(Source):
         return {**self.__dict__, "_images": None}
 
     def read(self, index: int) -> Sample:
-        """One image as a uint8 array."""
+        """One image (or what else the arrays hold) as an array."""
         if self._images is None:
             self._images = self._load().images
         label = None if self.labels is None else int(self.labels[index])

@@ -33,6 +33,7 @@ from .tubelets import grid_of, patchify, unpatchify
 
 _LARGEST_BYTES = 4 << 30  # of one decoded video in memory
 _CHUNK = 16  # frames decoded at once
+_SHOWN = 4  # clips of a picture
 Share = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -130,23 +131,40 @@ class Video(Modality):
             DataError: the file is damaged, or too short where `short` is "refuse"; names it.
         """
         with open_video(sample.content, sample.key, self.config.decoder) as video:
-            self._check_length(video)
-            clips = self._clips(video.n_frames, draws)
-            numbers = sorted({number for clip in clips for number in clip})
-            crops = self._crops(video, numbers, draws)
+            return {"video": self.views(video, draws)[0]}
+
+    def views(self, video: Reader, draws: Draws | None) -> tuple[Tensor, list[list[int]]]:
+        """All views of an opened video, and which frames its clips show.
+
+        Args:
+            video: the frames.
+            draws: as in `prepare`.
+
+        Returns:
+            (V, 3, T, S, S) float32 normalized, clip by clip, and T frame numbers of each clip.
+
+        Raises:
+            DataError: as `prepare`.
+        """
+        self._check_length(video)
+        clips = self._clips(video.n_frames, draws)
+        numbers = sorted({number for clip in clips for number in clip})
+        crops = self._crops(video, numbers, draws)
         place = {number: i for i, number in enumerate(numbers)}
         views = [crop[[place[n] for n in clip]] for clip in clips for crop in crops]
         values = normalize(torch.stack(views), self.config.mean, self.config.std)
-        return {"video": values.transpose(1, 2).contiguous()}
+        return values.transpose(1, 2).contiguous(), clips
 
     @classmethod
     def whole(cls, sample: Sample, short_side: int | None = None) -> NDArray[np.uint8]:
         """All frames of a video, upright: (frames, H, W, 3) uint8.
 
+        By PyAV, which also finds damage that decord conceals.
+
         Raises:
             DataError: the file is damaged, or too long to be held in memory; names it.
         """
-        with open_video(sample.content, sample.key) as video:
+        with open_video(sample.content, sample.key, "pyav") as video:
             size = _scaled(video.size, short_side)
             held = video.n_frames * size[0] * size[1] * 3
             if held > _LARGEST_BYTES:
@@ -268,11 +286,14 @@ class Video(Modality):
         """Write a film strip (PNG) or, where the suffix asks for one, an animation.
 
         A strip has three rows for each clip: input, masked (hidden tubelets grey),
-        reconstruction. An animation (.gif, .webp, .apng) shows the three side by side.
+        reconstruction. An animation (.gif, .webp, .apng) shows the three side by side. Four clips
+        are shown at most, of as many videos as there are.
         """
         from .drawing import ANIMATED, write_animation, write_strip
 
-        clips = batch["video"].flatten(0, 1)
+        few = _few(*batch["video"].shape[:2]).to(hidden.device)
+        clips, hidden = batch["video"].flatten(0, 1)[few], hidden[few]
+        tokens = Tokens(tokens.values[few], grid=tokens.grid)
         slots = tokens.grid[0] if tokens.grid is not None else 1
         tubelet = clips.shape[2] // slots
         side = round((tokens.values.shape[-1] / 3 / tubelet) ** 0.5)
@@ -286,6 +307,12 @@ class Video(Modality):
         }
         write = write_animation if path.suffix.lower() in ANIMATED else write_strip
         return write(rows, path)
+
+
+def _few(videos: int, views: int) -> Tensor:
+    """The rows of the clips that a picture shows: of as many videos as there are."""
+    each = max(_SHOWN // videos, 1)
+    return torch.arange(videos * views).view(videos, views)[:_SHOWN, :each].flatten()
 
 
 def _chunks(numbers: range) -> list[range]:

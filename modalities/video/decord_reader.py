@@ -30,7 +30,7 @@ class DecordReader:
         """Open the file.
 
         Raises:
-            DecordFailedError: decord cannot.
+            DecordFailedError: decord cannot, or would mistake frames for each other.
             MissingExtra: decord is not installed.
         """
         decord = require("decord")
@@ -43,6 +43,9 @@ class DecordReader:
         except self._errors as error:
             raise DecordFailedError(_reason(error)) from error
         self.n_frames = len(self._video)
+        # decord finds a frame by its time; of those with the same time it gives any
+        if (np.diff(self._video.get_frame_timestamp(range(self.n_frames))[:, 0]) <= 0).any():
+            raise DecordFailedError("frames have the same time")
 
     def frames(self, numbers: Sequence[int]) -> NDArray[np.uint8]:
         """The frames of ascending numbers: (K, H, W, 3) uint8 RGB.

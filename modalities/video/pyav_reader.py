@@ -123,6 +123,8 @@ class PyavReader:
         stream = self._container.streams.best("video")
         if stream is None:
             raise DataError(f"{self.name} has no video stream (sound alone)", "remove the file")
+        if stream.codec_context is None:
+            raise self._damaged("its codec is unknown")
         width, height = stream.width, stream.height
         if not 0 < width * height <= _LARGEST:
             raise self._damaged(f"frames of {width}×{height} pixels")

@@ -98,7 +98,8 @@ class FileReader:
 
     PyAV looks at every file first, since decord does not know that a file was cut. Decord 0.6 was
     seen to give the frame before the one asked for in AVI files, one four frames later in HEVC,
-    and mirrored or turned frames wrongly (tests/modalities/video/test_reading.py).
+    any of several frames with one time, and mirrored or turned frames wrongly
+    (tests/modalities/video/test_reading.py).
     """
 
     def __init__(self, content: VideoFile | Encoded, decoder: Decoder) -> None:

@@ -148,6 +148,8 @@ def test_subjects_that_do_not_read_graphs_are_refused(subject: ModelSubject) -> 
     assert node_classification.open_subject("raw", {}, HOW).modality.slug == "graph"
     with pytest.raises(UsageError, match="reads image data, not graphs"):
         node_classification.open_subject("random:mae@mae-tiny", {}, HOW)
+    with pytest.raises(UsageError, match="have 18 features, the network reads 7 features"):
+        node_classification.node_codes(graph_model(7), karate("train"))
 
 
 # graphs -----------------------------------------------------------------------------------------
@@ -207,7 +209,9 @@ def test_a_class_too_small_for_the_folds_is_named() -> None:
     labels = np.array([0] * 20 + [1] * 4)
     features = Features(np.zeros((24, 2), np.float32), labels, tuple(map(str, labels)), ("a", "b"))
     with pytest.raises(DataError, match="class 'b' of .* has 4 graphs, expected at least 10"):
-        graph_classification.outer_folds(features, rings_and_stars(), graph_classification.Settings())
+        graph_classification.outer_folds(
+            features, rings_and_stars(), graph_classification.Settings()
+        )
 
 
 # molecules --------------------------------------------------------------------------------------

@@ -8,50 +8,18 @@ from masquerade.benchmarks.item_scores import Items, item_scores
 from masquerade.benchmarks.registry import BENCHMARKS, benchmark
 from masquerade.core.metrics.rank_sets import SharedItems, rank_sets
 
-from ..leaderboards.simulated import class_rows, pair_rows
+from ..leaderboards.simulated import (
+    class_rows,
+    identification_rows,
+    pair_rows,
+    retrieval_rows,
+    template_rows,
+)
 
 
 def few_shot_rows(skill: float, seed: int) -> pd.DataFrame:
     runs = class_rows(skill, seed=seed, runs=6)
     return pd.concat([runs.assign(shots=shots) for shots in (1, 10)], ignore_index=True)
-
-
-def retrieval_rows(skill: float, seed: int) -> pd.DataFrame:
-    random = np.random.default_rng([seed, 3])
-    rows = []
-    for query in range(120):
-        found = np.sort(random.choice(40, 4, replace=False))[random.random(4) < skill] + 1
-        for rank in found if len(found) else [0]:
-            rows.append((query, f"q{query}", f"c{query % 40}", 5, rank, -1.0))
-    names = ["row", "query", "class", "relevant", "rank", "index_recall"]
-    return pd.DataFrame(rows, columns=names)
-
-
-def identification_rows(skill: float, seed: int) -> pd.DataFrame:
-    random = np.random.default_rng([seed, 5])
-    n = 400
-    mated = np.arange(n) % 2 == 0
-    right = random.random(n) < skill
-    return pd.DataFrame({
-        "key": [f"k{i}" for i in range(n)], "identity": [f"p{i % 90}" for i in range(n)],
-        "mated": mated, "rank": np.where(mated & right, 1, np.where(mated, 7, 0)),
-        "found": "p0", "score": 0.5 + 0.3 * (mated & right) + random.normal(0, 0.1, n),
-    })  # fmt: skip
-
-
-def template_rows(skill: float, seed: int) -> pd.DataFrame:
-    random = np.random.default_rng([seed, 9])
-    people = 60
-    genuine, impostor = np.full(people, 8), np.full(people, 400)
-    tables = [
-        pd.DataFrame({
-            "rate": rate, "threshold": 0.5, "tar_per_far": slope, "person": np.arange(people),
-            "genuine": genuine, "accepted_genuine": random.binomial(8, skill, people),
-            "impostor": impostor, "accepted_impostor": 2 * random.binomial(200, far, people),
-        })
-        for rate, slope, far in (("eer", 1.0, 1 - skill), ("tar_at_far_1e-1", 0.5, 0.1))
-    ]  # fmt: skip
-    return pd.concat(tables, ignore_index=True)
 
 
 ROWS = {

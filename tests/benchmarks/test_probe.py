@@ -145,7 +145,8 @@ def test_record_holds_what_its_predictions_give(subject: ModelSubject, data: Tas
 
 def test_top_5_counts_labels_among_the_five_best_scores() -> None:
     scores = np.array([[6.0, 5, 4, 3, 2, 1], [6, 5, 4, 3, 1, 2], [2, 2, 2, 2, 2, 2]])
-    test = Features(np.zeros((3, 1), np.float32), np.array([4, 4, 5]), tuple("abc"), tuple("uvwxyz"))
+    labels = np.array([4, 4, 5])
+    test = Features(np.zeros((3, 1), np.float32), labels, tuple("abc"), tuple("uvwxyz"))
     rows = scored_rows(test, scores, seed=0)
     assert rows["rank"].tolist() == [5, 6, 6]  # by hand; equal scores count for the lower class
     found = probe.score(rows)

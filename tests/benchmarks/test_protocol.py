@@ -1,10 +1,14 @@
 """What a record says of its protocol, and paired comparisons of records."""
 
+import shlex
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from masquerade.benchmarks import knn
 from masquerade.benchmarks.comparison import compare
-from masquerade.benchmarks.protocol import Identity, TaskData, bare_code
+from masquerade.benchmarks.protocol import Identity, TaskData, bare_code, typed_command
 from masquerade.benchmarks.registry import BENCHMARKS, benchmark, facts
 from masquerade.benchmarks.subjects import ModelSubject
 from masquerade.core.errors import UsageError, ValidationError
@@ -16,11 +20,25 @@ def test_every_protocol_has_its_interface() -> None:
         module = benchmark(slug)
         assert module.SLUG == module.IDENTITY.slug == slug
         assert module.VERSION == module.IDENTITY.version
-        assert module.Settings().to_dict()
+        assert isinstance(module.Settings().to_dict(), dict)
         assert module.BASELINES or hasattr(module, "beside")  # something stands beside a score
     assert [row["slug"] for row in facts()] == list(BENCHMARKS)
     with pytest.raises(UsageError, match="did you mean 'probe'"):
         benchmark("prob")
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0"), max_size=8), max_size=5))
+def test_a_command_can_be_copied_into_a_shell(words: list[str]) -> None:
+    typed = typed_command(["/some where/bin/masquerade", *words])
+    assert shlex.split(typed) == ["masquerade", *words]
+
+
+def test_a_command_names_the_program_and_no_path_and_no_other_program() -> None:
+    asked = ["evaluate", "knn", "--data", "my photos"]
+    expected = "masquerade evaluate knn --data 'my photos'"
+    assert typed_command(["/some/bin/masquerade", *asked]) == expected
+    assert typed_command(["/some/masquerade/cli/main.py", *asked]) == expected
+    assert typed_command(["/some/train.py", *asked]) == ""
 
 
 def test_bare_code_drops_words_and_keeps_code() -> None:

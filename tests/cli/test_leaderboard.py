@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -127,7 +128,7 @@ def test_a_bundle_goes_from_folder_to_folder(
     assert (code, out) == (0, f"{file}\n")
     assert "5 records" in err
     code, out, _ = run(capsys, "add", file, "--results", theirs)
-    assert (code, out) == (0, f"5 records in {theirs}\n")
+    assert (code, out) == (0, f"took 5 records into {theirs}\n")
     assert read_records(theirs) == read_records(results)
     store(tmp_path / "b", simulate("knn", "good", class_rows(0.9, seed=0), machine="b"))
     assert run(capsys, "bundle", "--results", tmp_path / "b", "--out", file)[0] == 0
@@ -142,6 +143,15 @@ def test_a_bundle_goes_from_folder_to_folder(
         (["show", "--tidy"], 2, "--tidy does not go with --format table"),
         (["check", "--results", "nowhere"], 2, "there is no results folder nowhere"),
         (["add", "nothing.bundle"], 2, "there is no file nothing.bundle"),
+        (["add", "empty"], 2, "empty is a folder, expected a bundle or a record's file"),
+        (["add", "cut.bundle"], 5, "the beginning of a bundle without its end"),
+        (["add", "notes.txt"], 5, "notes.txt: found no JSON"),
+        (["add", "outside.bundle"], 5, "member: found the name '../../etc/evil.json'"),
+        (["add", "future.json"], 5, "claim.schema_version: found 99, expected 1; a newer"),
+        (["bundle", "--results", "empty", "--out", "x"], 2, "there is no record in empty"),
+        (["bundle", "ffff", "--out", "x"], 2, "0 records of results begin with 'ffff'"),
+        (["show", "--results", "empty"], 2, "no record in empty stands on a board"),
+        (["build", "--out", "notes.txt/out"], 1, "cannot write notes.txt/out"),
         (["check", "--level", "4"], 2, "4 is not in the range"),
         (["chek"], 2, "did you mean"),
     ],
@@ -151,6 +161,14 @@ def test_a_mistake_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(results.parent)
+    Path("empty").mkdir()
+    Path("notes.txt").write_text("no record", encoding="utf-8")
+    with zipfile.ZipFile("outside.bundle", "w") as bundle:
+        bundle.writestr("../../etc/evil.json", "{}")
+    Path("cut.bundle").write_bytes(Path("outside.bundle").read_bytes()[:20])
+    (record, *_) = (results / "records").glob("*.json")
+    later = record.read_text("utf-8").replace('"schema_version":1', '"schema_version":99')
+    Path("future.json").write_text(later, encoding="utf-8")
     found, out, err = run(capsys, *words)
     assert (found, out) == (code, "")
     assert err.startswith("error: ")

@@ -79,7 +79,7 @@ def record(
         facts=dict(facts or {"pairs": {"genuine": 3000, "impostor": 3000}}),
     )  # fmt: skip
     typed = (
-        f"/usr/local/bin/masquerade evaluate {benchmark} --results results "
+        f"masquerade evaluate {benchmark} --results results "
         f"--set data.root=pictures --subject weights/{re.sub('[^a-z0-9]+', '-', name.lower())}"
         ".safetensors"
     )

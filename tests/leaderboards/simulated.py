@@ -63,6 +63,47 @@ def pair_rows(gap: float, n: int = 240, people: int = 60, seed: int = 0) -> pd.D
     })  # fmt: skip
 
 
+def retrieval_rows(skill: float, seed: int = 0) -> pd.DataFrame:
+    """Stored ranks of 120 queries of 40 classes, each with five relevant items."""
+    random = np.random.default_rng([seed, 3])
+    rows = []
+    for query in range(120):
+        found = np.sort(random.choice(40, 4, replace=False))[random.random(4) < skill] + 1
+        for rank in found if len(found) else [0]:
+            rows.append((query, f"q{query}", f"c{query % 40}", 5, rank, -1.0))
+    names = ["row", "query", "class", "relevant", "rank", "index_recall"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def identification_rows(skill: float, seed: int = 0) -> pd.DataFrame:
+    """Stored searches for people, every second one for an enrolled one."""
+    random = np.random.default_rng([seed, 5])
+    n = 400
+    mated = np.arange(n) % 2 == 0
+    right = random.random(n) < skill
+    return pd.DataFrame({
+        "key": [f"k{i}" for i in range(n)], "identity": [f"p{i % 90}" for i in range(n)],
+        "mated": mated, "rank": np.where(mated & right, 1, np.where(mated, 7, 0)),
+        "found": "p0", "score": 0.5 + 0.3 * (mated & right) + random.normal(0, 0.1, n),
+    })  # fmt: skip
+
+
+def template_rows(skill: float, seed: int = 0) -> pd.DataFrame:
+    """Stored counts of pairs of templates of 60 people at two thresholds."""
+    random = np.random.default_rng([seed, 9])
+    people = 60
+    genuine, impostor = np.full(people, 8), np.full(people, 400)
+    tables = [
+        pd.DataFrame({
+            "rate": rate, "threshold": 0.5, "tar_per_far": slope, "person": np.arange(people),
+            "genuine": genuine, "accepted_genuine": random.binomial(8, skill, people),
+            "impostor": impostor, "accepted_impostor": 2 * random.binomial(200, far, people),
+        })
+        for rate, slope, far in (("eer", 1.0, 1 - skill), ("tar_at_far_1e-1", 0.5, 0.1))
+    ]  # fmt: skip
+    return pd.concat(tables, ignore_index=True)
+
+
 def simulate(
     slug: str,
     name: str,
@@ -78,6 +119,7 @@ def simulate(
     training: tuple[str, ...] = (),
     day: int = 1,
     machine: str = "a",
+    modality: str = "image",
 ) -> Made:
     """The record that the protocol would have made of these predictions."""
     protocol = benchmark(slug)
@@ -88,7 +130,7 @@ def simulate(
         ),
         subject=SubjectBlock(
             name=name, kind=kind, content_hash=digest(content or name), training_data=training,
-            preprocessing={} if kind == "chance" else {"modality": "image", "size": 32},
+            preprocessing={} if kind == "chance" else {"modality": modality, "size": 32},
             facts=dict({"parameters": 1000} if subject is None else subject),
         ),
         settings=protocol.Settings().to_dict() | dict(settings or {}),

@@ -80,7 +80,7 @@ def test_everything_of_a_board_is_said(made: ModuleType) -> None:
     expected = [board.title, board.summary, table.title, PUBLISHED, empty.title, empty.first]
     expected += [text for c in table.columns for text in (c.label, c.definition)]
     expected += [row.subject for row in (*table.rows, *board.references[0].rows)]
-    expected += [str(problem) for problem in board.problems]
+    expected += [str(problem) for problem in board.problems]  # of different files and sentences
     expected += [board.references[0].source, board.references[0].rows[0].source, "98.87"]
     expected += ["too little data: n_impostor 3000, needed 100000", "by protocol 0.9.0, now 1.0.0"]
     expected += ["is not above that of an untrained net", "trained on lfw, which it is tested on"]
@@ -91,6 +91,20 @@ def test_everything_of_a_board_is_said(made: ModuleType) -> None:
     ]
     missing = [text for text in expected if one_line(text) not in shown]
     assert not missing
+
+
+def test_sentences_of_the_check_stand_once_and_never_say_where_the_folder_lies(
+    made: ModuleType, tmp_path: Path
+) -> None:
+    board = made.every_state()
+    refused = board.problems[0]
+    problems = [replace(refused, file=str(tmp_path / f"records/{n}.json")) for n in range(3)]
+    html = page([replace(board, problems=(*problems, board.problems[1]))], tmp_path)
+    shown = Parsed(html).shown
+    assert shown.count(one_line(refused.said)) == 1
+    assert f"records/0.json and 2 more: {one_line(refused.said)}" in shown
+    assert "2 problems" in shown
+    assert str(tmp_path) not in html
 
 
 def cells(html: str, row: str) -> list[str]:

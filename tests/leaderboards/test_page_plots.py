@@ -10,13 +10,26 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from masquerade.core.metrics.verification import roc, tar_at_far
 from masquerade.core.record_store import PREDICTIONS
+from masquerade.core.records import Record
+from masquerade.leaderboards.building import build_board
 from masquerade.leaderboards.page_figures import Figures
 from masquerade.leaderboards.plots import colour, draw, intervals, named
-from masquerade.leaderboards.plots_curves import curve_plots, read_curve, thinned
+from masquerade.leaderboards.plots_curves import curve_plots, read_curve
+from masquerade.leaderboards.plots_rates import thinned
+
+from .simulated import (
+    identification_rows,
+    pair_rows,
+    retrieval_rows,
+    simulate,
+    store,
+    template_rows,
+)
 
 SMALL = 12_000  # bytes of a plot
 
@@ -138,6 +151,89 @@ def test_record_without_its_predictions_has_no_curve(made: ModuleType, tmp_path:
     plots = figures.of_table(board, board.tables[0])
     assert [len(plot.series) for plot in plots] == [0, 2, 2]
     assert len(figures.of_records()) == 2
+
+
+PLOTS = {
+    "verification": (pair_rows, ["ROC", "DET"]),
+    "template-verification": (template_rows, ["ROC of templates", "DET of templates"]),
+    "identification": (
+        identification_rows, ["Identification by rank (CMC)", "Open-set identification"],
+    ),
+    "retrieval": (retrieval_rows, ["Recall at k", "Hit rate at k"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("slug", PLOTS)
+def test_each_kind_of_curve_stands_on_its_board(tmp_path: Path, slug: str) -> None:
+    """From stored predictions through the built board to the plots of table and record."""
+    rows, titles = PLOTS[slug]
+    for name, skill in (("good", 0.8), ("fair", 0.6)):
+        store(tmp_path, simulate(slug, name, rows(skill)))
+    board = build_board("retrieval" if slug == "retrieval" else "face-verification", tmp_path)
+    figures = Figures(tmp_path)
+    plots = figures.of_table(board, board.tables[0])
+    assert [plot.title for plot in plots[1:]] == titles
+    assert [[name for _, name in plot.series] for plot in plots[1:]] == [["good", "fair"]] * 2
+    own = figures.of_records()
+    assert [[plot.title for plot in each] for each in own.values()] == [titles] * 2
+    for plot in plots:
+        assert len(plot.svg) < SMALL
+        assert {e.get("class") for e in elements(plot.svg)} >= {"l c0", "l rule"}
+
+
+def curve_of(tmp_path: Path, slug: str) -> tuple[Record, Any]:
+    (record,) = store(tmp_path, simulate(slug, "m", PLOTS[slug][0](0.7)))
+    curve = read_curve(record, tmp_path)
+    assert curve is not None
+    return record, curve.data
+
+
+def test_curves_of_searches_pass_through_the_metrics(tmp_path: Path) -> None:
+    record, people = curve_of(tmp_path, "identification")
+    metrics = {name: metric.value for name, metric in record.claim.metrics.items()}
+    for k in (1, 5, 10):
+        assert people.found[k - 1] == pytest.approx(metrics[f"rank_{k}"], abs=1e-12)
+    _, tpir = thinned(people.fpir, people.tpir, 0.1)
+    assert tpir[0] == pytest.approx(metrics["tpir_at_fpir_1e-1"], abs=1e-12)
+    assert (people.n_mated, people.n_strangers) == (200, 200)
+    record, lists = curve_of(tmp_path, "retrieval")
+    metrics = {name: metric.value for name, metric in record.claim.metrics.items()}
+    for k in (1, 5, 10, 100):
+        assert lists.recall[k - 1] == pytest.approx(metrics[f"recall_at_{k}"], abs=1e-12)
+        assert lists.hit_rate[k - 1] == pytest.approx(metrics[f"hit_rate_at_{k}"], abs=1e-12)
+
+
+def test_searches_without_strangers_have_no_open_set(tmp_path: Path) -> None:
+    rows = identification_rows(0.7)
+    (record,) = store(tmp_path, simulate("identification", "m", rows[rows["mated"]]))
+    curve = read_curve(record, tmp_path)
+    assert curve is not None
+    assert [plot.title for plot in curve_plots([curve])] == ["Identification by rank (CMC)"]
+
+
+def test_points_of_templates_are_those_with_enough_impostors(tmp_path: Path) -> None:
+    rows = template_rows(0.7)
+    rare = rows[rows["rate"] == "eer"].assign(rate="tar_at_far_1e-6", accepted_impostor=0)
+    made = simulate("template-verification", "m", pd.concat([rows, rare], ignore_index=True))
+    (record,) = store(tmp_path, made)
+    curve = read_curve(record, tmp_path)
+    assert curve is not None and curve.data.few
+    tar = record.claim.metrics["tar_at_far_1e-1"].value
+    place = int(np.argmin(np.abs(curve.data.tar - tar)))
+    assert curve.data.tar[place] == tar
+    assert curve.data.far[place] == pytest.approx(0.1, abs=0.02)
+    assert len(curve.data.far) == 2 and curve.data.far.min() > 0
+
+
+def test_curves_of_one_plot_are_of_one_task(tmp_path: Path) -> None:
+    """Three more pictures enrolled are another task: never in one plot with the others."""
+    rows = [identification_rows(skill) for skill in (0.8, 0.7, 0.6)]
+    for number, name in enumerate(("good", "fair", "other")):
+        settings = {"enrolled_pictures": 3} if name == "other" else {}
+        store(tmp_path, simulate("identification", name, rows[number], settings=settings))
+    board = build_board("face-verification", tmp_path)
+    _, cmc, _ = Figures(tmp_path).of_table(board, board.tables[0])
+    assert [name for _, name in cmc.series] == ["good", "fair"]
 
 
 @pytest.mark.parametrize(

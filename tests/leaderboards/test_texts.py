@@ -40,6 +40,19 @@ def test_the_same_records_give_the_same_bytes_in_any_order(board: Board, tmp_pat
     assert csv_text(again, tidy=True) == csv_text(board, tidy=True)
 
 
+def test_texts_do_not_say_where_the_folder_lies(tmp_path: Path) -> None:
+    """A note about a record is the same on every machine."""
+    said = []
+    for place in ("a", "b"):
+        thief = simulate("knn", "thief", class_rows(0.8, seed=1))
+        store(tmp_path / place, simulate("knn", "m", class_rows(0.8, seed=1)), thief)
+        board = build_board("representation", tmp_path / place)
+        said.append(markdown(board))
+    assert said[0] == said[1]
+    assert "(a copy)" in said[0]
+    assert str(tmp_path) not in said[0]
+
+
 def test_markdown_shows_ranks_intervals_missing_and_published(board: Board) -> None:
     text = markdown(board)
     lines = text.splitlines()

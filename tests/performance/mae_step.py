@@ -97,17 +97,22 @@ class Steps:
         return run
 
 
-def rounds(ways: dict[str, Callable], n: int, device: torch.device) -> dict[str, list[float]]:
+def rounds(
+    ways: dict[str, Callable],
+    n: int,
+    device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
     """Seconds of each way in n interleaved rounds, after one warm-up of each."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(n + 1):
         for name, run in ways.items():
             synchronize(device)
-            start = time.perf_counter()
+            start = clock()
             run()
             synchronize(device)
             if number:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(clock() - start)
     return times
 
 

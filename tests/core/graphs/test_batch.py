@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from masquerade.core.errors import UsageError
 from masquerade.core.graphs.batch import GraphBatch, as_graphs, pool_graphs, thinned, union
 from masquerade.core.graphs.csr import Csr, product
 from masquerade.core.tokens import Batch
@@ -29,12 +30,12 @@ def test_rows_of_a_union_are_its_graphs(sizes: list[int], data: st.DataObject) -
     batch = batch_of(sizes)
     assert (len(batch), batch.n_nodes) == (len(sizes), sum(sizes))
     start = data.draw(st.integers(0, len(sizes) - 1))
-    stop = data.draw(st.integers(start + 1, len(sizes)))
+    stop = data.draw(st.integers(start + 1, len(sizes) + 2))  # as a slice: what there is
     part = batch.rows(start, stop)
     wanted = union([graph(n, seed) for seed, n in enumerate(sizes)][start:stop])
     assert part.inputs.keys() == wanted.keys()
     assert all(torch.equal(part[name], wanted[name]) for name in wanted)
-    assert part.ids.tolist() == part.labels.tolist() == list(range(start, stop))
+    assert part.ids.tolist() == part.labels.tolist() == list(range(len(sizes)))[start:stop]
 
 
 @settings(deadline=None, max_examples=20)
@@ -69,9 +70,24 @@ def test_thinned_edges_keep_every_node_reachable_from_itself() -> None:
     assert torch.equal(none.row, torch.arange(10))
     assert torch.equal(none.column, torch.arange(10))
     everything = thinned(edges, torch.ones(len(edges), dtype=torch.bool))
-    assert len(everything) == len(edges) + 10  # each self-loop is there twice, as in the paper's code
+    assert (
+        len(everything) == len(edges) + 10
+    )  # each self-loop is there twice, as in the paper's code
     loops = everything.row == everything.column
     assert int(loops.sum()) == 20
+
+
+def test_nodes_of_another_kind_are_refused() -> None:
+    batch = batch_of([2, 3])
+    batch.check_features(4)
+    with pytest.raises(UsageError, match="have 4 features, the network reads 5 features"):
+        batch.check_features(5)
+    with pytest.raises(UsageError, match="have 4 features, the network reads kinds of atoms"):
+        batch.check_features(0)
+    atoms = GraphBatch({"x": torch.zeros(3, 2, dtype=torch.int64)}, ids=torch.arange(1))
+    atoms.check_features(0)
+    with pytest.raises(UsageError, match="have kinds of atoms, the network reads 4 features"):
+        atoms.check_features(4)
 
 
 def test_devices_and_other_batches() -> None:

@@ -46,9 +46,7 @@ def test_a_pattern_is_sorted_both_ways(pattern: Csr) -> None:
 @given(patterns(), st.integers(1, 3))
 def test_a_product_is_the_dense_one(pattern: Csr, width: int) -> None:
     values, table = random(len(pattern)), random(pattern.shape[1], width)
-    torch.testing.assert_close(
-        product(pattern, table, values), dense_of(pattern, values) @ table
-    )
+    torch.testing.assert_close(product(pattern, table, values), dense_of(pattern, values) @ table)
     ones = torch.ones_like(values)
     torch.testing.assert_close(product(pattern, table), dense_of(pattern, ones) @ table)
 
@@ -65,9 +63,7 @@ def test_gradients_are_those_of_finite_differences(pattern: Csr) -> None:
     target = random(pattern.shape[0]).requires_grad_()
     raw = source[pattern.column] + target[pattern.row]
     if bool((raw.abs() > 1e-3).all()):
-        check = torch.autograd.gradcheck(
-            lambda s, t: edge_softmax(s, t, pattern), (source, target)
-        )
+        check = torch.autograd.gradcheck(lambda s, t: edge_softmax(s, t, pattern), (source, target))
         assert check
 
 

@@ -226,7 +226,7 @@ def test_paired_items_need_thirty_and_ten_that_differ() -> None:
     second[9] = 0
     low, high = paired_interval(first, second, over="items") or (0, 0)
     assert low < 0.1 < high
-    half = stats.t.ppf(0.975, 99) * np.sqrt(0.1 * 0.9 / 99)
+    half = stats.t.ppf(0.975, 9) * np.sqrt(0.1 * 0.9 / 99)  # ten that differ
     assert (high - low) / 2 == pytest.approx(half, rel=0.05)
     assert paired_interval(first[:29], 1 - second[:29], over="items") is None
     # where nearly all differ alike, the few that do not decide how much is known

@@ -61,7 +61,7 @@ class Coverage:
     """How often an interval held the truth.
 
     Attributes:
-        held: share of the draws that have an interval.
+        held: share of the draws that have an interval; NaN where none has, as all that follow.
         below: share of them whose interval lies below the truth, `above` above it.
         methods: share of all draws by method; "none" without an interval.
         width: mean width.
@@ -81,11 +81,13 @@ def coverage(world: World, n_draws: int, seed: int = 0) -> Coverage:
     values = np.array([value for value, *_ in drawn])
     truth = float(values.mean()) if world.truth is None else world.truth
     names = [method if ends is not None else "none" for _, ends, method in drawn]
+    methods = {name: names.count(name) / n_draws for name in sorted(set(names))}
     ends = np.array([ends for _, ends, _ in drawn if ends is not None])
+    if not len(ends):
+        return Coverage(np.nan, np.nan, np.nan, methods, np.nan)
     below, above = (ends[:, 1] < truth).mean(), (ends[:, 0] > truth).mean()
     return Coverage(
-        held=float(1 - below - above), below=float(below), above=float(above),
-        methods={name: names.count(name) / n_draws for name in sorted(set(names))},
+        held=float(1 - below - above), below=float(below), above=float(above), methods=methods,
         width=float(np.diff(ends).mean()),
     )  # fmt: skip
 

@@ -288,5 +288,5 @@ def test_an_incomplete_last_batch_is_kept_where_asked_for():
     assert first["index"].tolist() == batches[0]["index"].tolist()
     small = Loader(Numbers(n=3), Plain(Config()), batch_size=5, seed=0, last_batch="keep")
     assert (small.steps_per_epoch, len(next(small.batches()))) == (1, 3)
-    with pytest.raises(UsageError, match="the last batch of an epoch has 3 samples for 5 processes"):
+    with pytest.raises(UsageError, match="last batch of an epoch has 3 samples for 5 processes"):
         Loader(Numbers(), Plain(Config()), batch_size=5, seed=0, world=5, last_batch="keep")

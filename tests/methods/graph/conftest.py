@@ -3,9 +3,10 @@
 import networkx
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
+
 from masquerade.modalities.graph.features import row_normalized
 from masquerade.modalities.graph.source import GraphSource, GraphTable
-from scipy.sparse import csr_matrix
 
 CLASSES, PER_CLASS, WORDS = 4, 40, 80
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from masquerade.benchmarks.node_classification import NodeData, Settings, fitted, node_codes
+from masquerade.benchmarks.reconstruction import reconstruct_file
 from masquerade.benchmarks.subjects import Extraction, ModelSubject
 from masquerade.core.draws import Draws
 from masquerade.core.errors import UsageError
@@ -317,7 +318,12 @@ def test_recipes_are_the_published_settings(name: str) -> None:
     family, depth, dim, rate, replace, gamma, lr, decay, epochs, batch, pooling = CARD[name]
     settings = resolve("graphmae", f"graphmae-{name}").settings
     method, optim, train = settings.method, settings.optim, settings.train
-    assert (method.encoder, method.decoder, method.depth, method.dim) == (family, family, depth, dim)
+    assert (method.encoder, method.decoder, method.depth, method.dim) == (
+        family,
+        family,
+        depth,
+        dim,
+    )
     assert (method.masking.rate, method.masking.replace, method.gamma) == (rate, replace, gamma)
     assert (method.feat_drop, method.attn_drop, method.slope) == (0.2, 0.1, 0.2)
     assert (optim.optimizer, optim.lr, optim.weight_decay) == ("adam", lr, decay)
@@ -331,9 +337,13 @@ def test_recipes_are_the_published_settings(name: str) -> None:
         assert method.norm == ("layer" if name == "reddit-binary" else "batch")
 
 
-def test_an_embedded_graph_needs_no_recipe(tmp_path: Path) -> None:
-    settings = ["dim=8", "heads=2", "train.epochs=2", "train.device=cpu"]
+def test_an_embedded_graph_needs_no_recipe_and_is_drawn_while_it_trains(tmp_path: Path) -> None:
+    settings = ["dim=8", "heads=2", "train.epochs=2", "train.device=cpu", "train.picture_every=1"]
     outcome = pretrain(
         resolve("graphmae", None, settings), karate("train"), tmp_path / "run", progress=False
     )
     assert outcome.finished
+    assert len(list((tmp_path / "run" / "pictures").glob("*.png"))) == 2
+    picture, found = reconstruct_file(tmp_path / "run", Path("karate"), tmp_path / "karate.png")
+    assert picture.is_file()
+    assert int(found.hidden.sum()) == 17

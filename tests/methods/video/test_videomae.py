@@ -318,7 +318,7 @@ def trained(data, masking, steps=250):
         output.loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        losses.append(float(output.loss))
+        losses.append(float(output.loss.detach()))
     return of.eval(), sum(losses[-20:]) / 20
 
 

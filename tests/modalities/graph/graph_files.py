@@ -53,7 +53,7 @@ def write_gin(path: Path, graphs: list[tuple[int, list[tuple[int, int]], int]],
 
 
 def planetoid_parts() -> dict[str, object]:
-    """1,600 nodes in two classes: words, labels, neighbours; the test ids with a gap, as CiteSeer."""
+    """Nodes of two classes: words, labels, neighbours; the test ids with a gap, as CiteSeer."""
     random = np.random.default_rng(0)
     n_known, n_test, words = 600, 5, 12
     test = np.array([604, 600, 602, 601, 605])  # 603 is nowhere described

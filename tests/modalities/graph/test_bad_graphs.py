@@ -79,6 +79,8 @@ def test_an_empty_graph(tmp_path: Path) -> None:
     path = tmp_path / "gin.txt"
     path.write_text("1\n0 1\n")
     assert "line 2: expected a graph of at least one node" in refusal(path)
+    path.write_text("0\n1 1\n0 0\n")
+    assert "line 1: expected at least one graph" in refusal(path)
 
 
 def test_isolated_nodes_are_borne(tmp_path: Path) -> None:
@@ -96,7 +98,10 @@ def test_self_loops_and_repeated_edges_become_one_each(tmp_path: Path) -> None:
     found = list(zip(tensors["edges/row"].tolist(), tensors["edges/column"].tolist(), strict=True))
     assert found == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 2)]
     facts = source.facts()
-    assert (facts["self_loops_replaced"], facts["edges_repeated"]) == (4, 2)
+    assert (facts["self-loops in the file"], facts["repeated edges"]) == (4, 2)
+    listed_once = write_npz(tmp_path / "g.npz", edges=np.array([[0, 1], [1, 2], [0, 1], [1, 0]]))
+    facts = resolve_data(str(listed_once)).facts()
+    assert (facts["edges"], facts["repeated edges"]) == (2, 1)
 
 
 def test_one_way_edges_where_both_are_expected(tmp_path: Path) -> None:
@@ -178,7 +183,8 @@ def test_a_tu_folder_without_a_part(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("2\n1 0\n0 0\n", "ends after line 3"), ("1\n1 0\n0\n", "expected whole numbers"),
+        ("2\n1 0\n0 0\n", "ends after line 3"),
+        ("1\n1 0\n0\n", "expected whole numbers"),
         ("1\n1 0\n0 2 0\n", "a tag, a degree and as many neighbours, got 3 words"),
     ],
 )
@@ -191,7 +197,8 @@ def test_damaged_gin_texts(tmp_path: Path, text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"graph": [1, 2]}, "do not fit together"), ({"y": "text"}, None),
+        ({"graph": [1, 2]}, "do not fit together"),
+        ({"y": "text"}, None),
         ({"ally": np.eye(2)}, "do not fit together"),
         ({"test.index": b"4\nx\n"}, "no list of node ids"),
         ({"test.index": b"600\n601\n"}, "do not fit together"),

@@ -24,7 +24,9 @@ def test_ethanol_by_hand() -> None:
     assert tensors["x"].tolist() == [[5, 0], [5, 0], [7, 0]]
     edges = {
         (a, b)
-        for a, b in zip(tensors["edges/row"].tolist(), tensors["edges/column"].tolist(), strict=True)
+        for a, b in zip(
+            tensors["edges/row"].tolist(), tensors["edges/column"].tolist(), strict=True
+        )
     }
     assert edges == {(0, 0), (0, 1), (1, 0), (1, 1), (1, 2), (2, 1), (2, 2)}
     bonds = torch.zeros(3, 9)
@@ -95,7 +97,7 @@ def test_tables_that_are_none(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "t.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=message):
-        resolve_data(str(path))
+        resolve_data(str(path), "graph")  # a .csv may be a list of videos, too
 
 
 def test_a_bad_line_costs_one_molecule_and_is_named(tmp_path: Path) -> None:

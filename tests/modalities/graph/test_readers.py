@@ -200,7 +200,9 @@ def test_the_adapter_joins_graphs_and_draws_them(tmp_path: Path) -> None:
     from masquerade.core.step import StepContext
     from masquerade.methods.graph.graphmae import GraphMAE
 
-    source = resolve_data(str(write_tu(tmp_path / "TOY", [(8, TRIANGLE, 0), (90, [(0, 5)], 1)] * 2)))
+    source = resolve_data(
+        str(write_tu(tmp_path / "TOY", [(8, TRIANGLE, 0), (90, [(0, 5)], 1)] * 2))
+    )
     graph = Graph(Graph.Config())
     samples = [source.read(i) for i in range(4)]
     batch = graph.collate(samples, [graph.prepare(s, None) for s in samples])

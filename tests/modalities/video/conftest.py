@@ -30,8 +30,8 @@ def numbers_of(frames):
 
 
 def write(path, n=40, height=HEIGHT, width=WIDTH, codec="libx264", pixels="yuv420p", key_every=12,
-          times_ms=None):  # fmt: skip
-    """A file of numbered frames; with `times_ms` each is shown at its own time."""
+          times_ms=None, per_s=1000):  # fmt: skip
+    """A file of numbered frames; with `times_ms` each is shown at its own time, in 1 / per_s."""
     av = pytest.importorskip("av")
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25)
@@ -39,6 +39,8 @@ def write(path, n=40, height=HEIGHT, width=WIDTH, codec="libx264", pixels="yuv42
         stream.gop_size = key_every
         if codec == "libx265":
             stream.options = {"x265-params": "log-level=none"}
+        if times_ms is not None:
+            stream.codec_context.time_base = Fraction(1, per_s)
         for number in range(n):
             frame = av.VideoFrame.from_ndarray(numbered(number, height, width), format="rgb24")
             if times_ms is not None:

@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 from masquerade.core.draws import Draws
 from masquerade.core.errors import DataError, UsageError
 from masquerade.core.modality import Sample
-from masquerade.core.tokens import Tokens
+from masquerade.core.tokens import Batch, Tokens
 from masquerade.core.training.loader import Loader
 from masquerade.modalities.packs import damaged_files, pack_source
 from masquerade.modalities.video import Video
@@ -189,6 +189,26 @@ def test_film_strip_has_a_column_per_frame_and_three_rows_per_clip(tmp_path):
     assert (first[0] == first[2]).all()  # the reconstruction was the input
     assert (first[1] == 128).all()  # the first slot is hidden
     assert (rows[1][:, margin + gap + 2 * (side + gap) :][:, :side] != 128).any()
+
+
+@pytest.mark.parametrize(
+    ("videos", "views", "shown"),
+    [(8, 2, [0, 2, 4, 6]), (2, 4, [0, 1, 4, 5]), (1, 15, [0, 1, 2, 3]), (3, 1, [0, 1, 2])],
+)
+def test_picture_shows_four_clips_of_as_many_videos_as_there_are(tmp_path, videos, views, shown):
+    video = adapter(frames=2, size=4)
+    clips = torch.rand(videos, views, 3, 2, 4, 4)
+    batch = Batch({"video": clips}, ids=torch.arange(videos))
+    tokens = Video.tokenize(batch, 2, 4)
+    hidden = torch.zeros(videos * views, tokens.count, dtype=torch.bool)
+    path = video.draw(batch, tokens, hidden, tmp_path / "few.png")
+    wanted = (video.denormalize(clips.flatten(0, 1)[shown]) * 255).round()
+    with Pillow.open(path) as picture:
+        pixels = np.asarray(picture)[22:, 100:]
+    rows = [pixels[r * 132 : r * 132 + 128 : 32, :128:32] for r in range(0, 3 * len(shown), 3)]
+    assert len(pixels) == 132 * 3 * len(shown)
+    for row, clip in zip(rows, wanted, strict=True):
+        assert (row == clip[:, 0].permute(1, 2, 0).numpy()).all()
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "apng"])

@@ -25,6 +25,10 @@ FORMS = {
     "bframes.mkv": {},
     "mpeg4.avi": {"codec": "mpeg4"},
     "vfr.mkv": {"times_ms": np.cumsum(RNG.integers(10, 200, 40)).tolist()},
+    "vfr.mp4": {"times_ms": np.cumsum(RNG.integers(10, 200, 40)).tolist()},
+    "vfr.webm": {"times_ms": np.cumsum(RNG.integers(10, 200, 40)).tolist(), "codec": "libvpx"},
+    # as a slow clock writes: frames with one and the same time
+    "repeated.mkv": {"times_ms": np.cumsum(RNG.integers(10, 200, 40)).tolist(), "per_s": 25},
     "odd.mkv": {"height": 47, "width": 67, "pixels": "yuv444p"},
     "ten-bit.mkv": {"pixels": "yuv420p10le"},
     "ten-bit-hevc.mp4": {"codec": "libx265", "pixels": "yuv420p10le"},
@@ -49,6 +53,15 @@ def test_frames_are_those_of_their_numbers(tmp_path, videos, name, decoder):
         assert frames.shape == (len(numbers), height, width, 3)
         assert frames.dtype == np.uint8
         assert videos.numbers_of(frames) == numbers
+
+
+@needs_decord
+def test_frames_of_one_time_are_read_by_pyav_and_one_line_says_so(tmp_path, videos, caplog):
+    path = videos.write(tmp_path / "a.mkv", times_ms=[i // 2 * 80 for i in range(40)], per_s=25)
+    assert videos.numbers_of(read(on_disk(path), [4, 5, 33])) == [4, 5, 33]
+    assert [r.message for r in caplog.records] == [
+        f"{path}: decord cannot read it (frames have the same time): read by PyAV"
+    ]
 
 
 def test_loss_free_frames_come_back_exactly(tmp_path, videos):
@@ -212,8 +225,9 @@ def test_damage_that_a_decoder_conceals_is_found_by_a_check(tmp_path, videos):
     place, size = packet_places(path)[75]
     data[place + 8 + size // 2] ^= 0x55
     path.write_bytes(data)
-    with pytest.raises(DataError, match=r"x\.mkv is damaged .* data are corrupt"):
-        Video.check(Video.open(path).read(0))
+    for reads_all in (Video.check, Video.whole):  # `data verify`, `data prepare pack`
+        with pytest.raises(DataError, match=r"x\.mkv is damaged .* data are corrupt"):
+            reads_all(Video.open(path).read(0))
 
 
 def packet_places(path):
@@ -334,7 +348,12 @@ def test_both_decoders_give_the_same_frames_of_real_clips(shared, name):
         numbers = [0, n // 3, n // 3 + 1, n - 1]
         first = video.frames(numbers)
     assert name != "torchcodec/nasa_13013.mp4" or size == (480, 270)  # the best of its streams
-    assert (read(on_disk(path), numbers, "pyav") == first).all()
+    second = read(on_disk(path), numbers, "pyav")
+    import av
+
+    # PyAV 17 makes RGB exactly as decord does; older ones interpolate chroma
+    older = int(av.__version__.split(".")[0]) < 17
+    assert np.abs(second.astype(int) - first).mean() <= (0.5 if older else 0)
 
 
 def test_last_frame_that_an_avi_header_counts_too_many_is_the_one_before(shared):

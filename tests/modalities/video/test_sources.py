@@ -105,6 +105,7 @@ def test_videos_are_recognised_by_the_names_of_files(tmp_path):
     assert [Video.recognises(tmp_path / name) for name in yes] == [True] * len(yes)
     assert [Video.recognises(tmp_path / name) for name in no] == [False] * len(no)
     assert resolve_data(str(tmp_path / "videos")).modality == "video"
+    assert resolve_data(str(tmp_path / "videos.csv")).modality == "video"  # no table of molecules
     assert resolve_data(str(tmp_path / "png.tar")).modality == "image"
 
 

@@ -1,0 +1,1 @@
+"""Point-cloud trunks: groups of points as tokens, in a hierarchy of levels."""

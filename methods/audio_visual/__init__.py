@@ -1,0 +1,1 @@
+"""Masked methods on video with sound."""

@@ -1,0 +1,1 @@
+"""Masked methods on point clouds."""
